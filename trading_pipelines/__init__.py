@@ -1,0 +1,1 @@
+"""Automated options and futures trading for one Interactive Brokers account, as Dagster pipelines."""

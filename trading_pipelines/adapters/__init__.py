@@ -1,0 +1,1 @@
+"""Vendors and storage behind our ports."""

@@ -1,0 +1,1 @@
+"""Combos, their prices, how they fill, and how an order lives."""

@@ -1,0 +1,1 @@
+"""Calendars, chains, data quality and option pricing."""

@@ -1,0 +1,1 @@
+"""Limits and sizes: what an order may be."""

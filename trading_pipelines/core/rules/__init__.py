@@ -1,0 +1,1 @@
+"""Exit and entry rules, evaluated frame-wise; the first that fires wins."""

@@ -1,0 +1,1 @@
+"""What is computed from snapshots and history: volatility, options, futures, regime."""

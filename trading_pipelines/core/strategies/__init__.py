@@ -1,0 +1,1 @@
+"""From a chain and parameters to legs, with what they cost and may lose."""

@@ -1,0 +1,1 @@
+"""Nouns of trading: contracts, orders, positions, decisions, table schemas, parameters and errors. Imports nothing of ours."""
