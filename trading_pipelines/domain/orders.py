@@ -50,6 +50,27 @@ class OrderLeg(Model):
         return self.ratio * self.side.sign
 
 
+class EntryContext(Model):
+    """The market when a position was opened, for rules that compare with it; None was not known."""
+
+    underlying_price: float
+    iv30: float | None
+    iv_rank: float | None
+    vix: float | None
+
+
+class OpeningTerms(Model):
+    """What an opening order creates: `max_profit` and `max_loss` per unit and share at the limit price.
+
+    Both are positive. A fill at another price moves them by the difference, in opposite directions.
+    """
+
+    max_profit: float
+    max_loss: float
+    entry: EntryContext
+    rolls: int
+
+
 class OrderIntent(Model):
     """An order we mean to send, complete and immutable.
 
@@ -74,9 +95,14 @@ class OrderIntent(Model):
     limit_price: float
     tif: str
     multiplier: float
-    max_loss_usd: float
-    """Largest loss of the order's units held to expiry; 0 for an order that closes."""
+    opens: OpeningTerms | None
+    """None for an order that closes or reduces."""
     after: str | None = None
+
+    @property
+    def max_loss_usd(self) -> float:
+        """Largest loss of the order's units held to expiry; 0 for an order that closes."""
+        return self.opens.max_loss * self.multiplier * self.units if self.opens else 0.0
 
     @property
     def payload_hash(self) -> str:

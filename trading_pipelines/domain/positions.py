@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from trading_pipelines.domain.contracts import Contract
 from trading_pipelines.domain.model import Model
-from trading_pipelines.domain.orders import OrderLeg
+from trading_pipelines.domain.orders import EntryContext, OrderLeg
 
 
 class AccountState(Model):
@@ -41,15 +41,6 @@ class PositionStatus(StrEnum):
     OPEN = "open"
     CLOSING = "closing"
     CLOSED = "closed"
-
-
-class EntryContext(Model):
-    """The market when a position was opened, for rules that compare with it; None was not known."""
-
-    underlying_price: float
-    iv30: float | None
-    iv_rank: float | None
-    vix: float | None
 
 
 class StrategyPosition(Model):
