@@ -8,7 +8,7 @@ import polars as pl
 
 from trading_pipelines.domain.contracts import Contract
 from trading_pipelines.domain.decisions import Alert
-from trading_pipelines.domain.orders import BrokerOrder, Fill, MarginImpact, OrderIntent, OrderState
+from trading_pipelines.domain.orders import BrokerOrder, Fill, MarginImpact, OrderIntent, OrderRecord, OrderState
 from trading_pipelines.domain.positions import AccountState, BrokerPosition, StrategyPosition
 
 
@@ -104,29 +104,6 @@ class Broker(Protocol):
         ...
 
 
-class JournaledOrder(Protocol):
-    """An intent with what the journal knows of its life."""
-
-    @property
-    def intent(self) -> OrderIntent: ...
-    @property
-    def state(self) -> OrderState: ...
-    @property
-    def order_id(self) -> int | None: ...
-    @property
-    def client_id(self) -> int | None: ...
-    @property
-    def perm_id(self) -> int | None: ...
-    @property
-    def filled(self) -> float: ...
-    @property
-    def average_price(self) -> float | None: ...
-    @property
-    def detail(self) -> str: ...
-    @property
-    def updated_at(self) -> datetime: ...
-
-
 class Journal(Protocol):
     """What must be durable before an order leaves; every method commits before it returns."""
 
@@ -162,11 +139,11 @@ class Journal(Protocol):
         """Move an order along; a move the lifecycle does not allow raises and changes nothing."""
         ...
 
-    def order(self, order_ref: str) -> JournaledOrder | None:
+    def order(self, order_ref: str) -> OrderRecord | None:
         """One order, or None."""
         ...
 
-    def orders(self, *, session: date | None = None, unresolved: bool = False) -> tuple[JournaledOrder, ...]:
+    def orders(self, *, session: date | None = None, unresolved: bool = False) -> tuple[OrderRecord, ...]:
         """Orders of a session, or all; `unresolved` keeps those that may still work at the broker."""
         ...
 

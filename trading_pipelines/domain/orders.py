@@ -153,6 +153,22 @@ class BrokerOrder(Model):
     con_ids: tuple[int, ...]
 
 
+class OrderRecord(Model):
+    """An intent with all the journal knows of its life."""
+
+    intent: OrderIntent
+    state: OrderState
+    order_id: int | None
+    client_id: int | None
+    perm_id: int | None
+    epoch: int | None
+    filled: float
+    average_price: float | None
+    detail: str
+    recorded_at: datetime
+    updated_at: datetime
+
+
 class Fill(Model):
     """One execution. A combo yields one fill for the whole and one per leg; positions come from legs.
 

@@ -1,4 +1,4 @@
-"""What the gateway asks of a market, synthetic or recorded: contracts, quotes and bars at a time of its clock."""
+"""What the gateway asks of a market, synthetic or recorded: contracts, quotes and bars at a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
