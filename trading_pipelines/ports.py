@@ -8,7 +8,14 @@ import polars as pl
 
 from trading_pipelines.domain.contracts import Contract
 from trading_pipelines.domain.decisions import Alert
-from trading_pipelines.domain.orders import BrokerOrder, Fill, MarginImpact, OrderIntent, OrderRecord, OrderState
+from trading_pipelines.domain.orders import (
+    BrokerOrder,
+    Fill,
+    MarginImpact,
+    OrderIntent,
+    OrderRecord,
+    OrderState,
+)
 from trading_pipelines.domain.positions import AccountState, BrokerPosition, StrategyPosition
 
 

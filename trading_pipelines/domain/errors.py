@@ -2,7 +2,7 @@
 
 TradingError
 ├─ ConfigError                       refuse to start; no limit defaults to infinity
-├─ DataError     MissingData · StaleData · SchemaMismatch · SealedSlice
+├─ DataError     MissingData · StaleData · SchemaMismatch · SealedSlice · IllegalTransition
 └─ BrokerError   BrokerUnavailable* · PacingViolation* · OrderRejected · OrderStateUnknown
                  (* retryable)
 
@@ -48,6 +48,10 @@ class SchemaMismatch(DataError):
 
 class SealedSlice(DataError):
     """A slice that an order was decided on would change."""
+
+
+class IllegalTransition(DataError):
+    """An order would move in a way its lifecycle does not allow."""
 
 
 class BrokerError(TradingError):
