@@ -226,7 +226,8 @@ class BrokerParameters(Model):
     messages_per_second: Annotated[float, Field(ge=0, le=50)]
     """Even pacing below the broker's 50 a second; 0 switches it off (demo and replay only)."""
     market_data_lines: PositiveCount
-    client_ids: dict[Literal["cycle", "execution", "schedules", "tools"], PositiveCount]
+    client_ids: dict[Literal["cycle", "execution", "futures", "reconciliation", "tools"], PositiveCount]
+    """One per role, so that no two connections ever share an id."""
 
 
 class AlertParameters(Model):
