@@ -17,6 +17,7 @@ from trading_pipelines.domain.orders import (
     OrderState,
 )
 from trading_pipelines.domain.positions import AccountState, BrokerPosition, StrategyPosition
+from trading_pipelines.domain.tables import Table
 
 
 class Clock(Protocol):
@@ -196,6 +197,25 @@ class Journal(Protocol):
 
     def armed(self, mode: str, account: str, at: datetime) -> bool:
         """True when an arming of exactly this mode and account is still valid."""
+        ...
+
+
+class Lake(Protocol):
+    """The tables, for steps that keep something once rather than at every tick."""
+
+    def read(self, table: Table, **equals: date | datetime | str | int) -> pl.DataFrame:
+        """Rows whose columns equal the given values; an empty typed frame when there are none."""
+        ...
+
+    def has_rows(self, table: Table, **equals: date | datetime | str | int) -> bool:
+        """Whether any row has these values."""
+        ...
+
+    def replace(self, table: Table, frame: pl.DataFrame, **scope: object) -> int:
+        """Put `frame` in the place of the scope: column = value, or (low, high) for a closed range.
+
+        Returns the version committed; SchemaMismatch when columns differ or a row lies outside.
+        """
         ...
 
 

@@ -343,6 +343,31 @@ MARKET_REGIME = Table(
     ),
     key=("as_of", "underlying"),
 )
+SESSION_STATISTICS = Table(
+    "statistics",
+    "session_statistics",
+    "One row per underlying and session, once it has closed.",
+    pl.Schema(
+        {
+            **_TICK,
+            "underlying": pl.String(),
+            "open": pl.Float64(),
+            "high": pl.Float64(),
+            "low": pl.Float64(),
+            "close": pl.Float64(),
+            "realised_volatility": pl.Float64(),
+            "iv30_open": pl.Float64(),
+            "iv30_close": pl.Float64(),
+            "iv_rank_close": pl.Float64(),
+            "quoted_share": pl.Float64(),
+            "snapshots": pl.Int64(),
+            "expected": pl.Int64(),
+            **_DERIVED,
+        }
+    ),
+    key=("session", "underlying"),
+    sealed=False,
+)
 POSITIONS = Table(
     "portfolio",
     "positions",
@@ -637,6 +662,7 @@ TABLES: tuple[Table, ...] = (
     OPTION_STATISTICS,
     FUTURES_CORRELATIONS,
     MARKET_REGIME,
+    SESSION_STATISTICS,
     POSITIONS,
     STRATEGIES,
     RECONCILIATION,
