@@ -17,7 +17,7 @@ from trading_pipelines.domain.orders import (
     OrderState,
 )
 from trading_pipelines.domain.positions import AccountState, BrokerPosition, StrategyPosition
-from trading_pipelines.domain.tables import Table
+from trading_pipelines.domain.tables import Extent, Table
 
 
 class Clock(Protocol):
@@ -203,19 +203,16 @@ class Journal(Protocol):
 class Lake(Protocol):
     """The tables, for steps that keep something once rather than at every tick."""
 
-    def read(self, table: Table, **equals: date | datetime | str | int) -> pl.DataFrame:
-        """Rows whose columns equal the given values; an empty typed frame when there are none."""
+    def read(self, table: Table, **scope: Extent) -> pl.DataFrame:
+        """The rows in scope, sorted by the table's key; an empty typed frame when there are none."""
         ...
 
-    def has_rows(self, table: Table, **equals: date | datetime | str | int) -> bool:
-        """Whether any row has these values."""
+    def has_rows(self, table: Table, **scope: Extent) -> bool:
+        """Whether any row is in scope."""
         ...
 
-    def replace(self, table: Table, frame: pl.DataFrame, **scope: object) -> int:
-        """Put `frame` in the place of the scope: column = value, or (low, high) for a closed range.
-
-        Returns the version committed; SchemaMismatch when columns differ or a row lies outside.
-        """
+    def replace(self, table: Table, frame: pl.DataFrame, **scope: Extent) -> int:
+        """Make `frame` all that the table holds in scope; returns the version committed."""
         ...
 
 

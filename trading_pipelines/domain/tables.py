@@ -5,9 +5,15 @@ in the name where they are not obvious, prices are per share of the underlying u
 in `_usd`. Delta-safe types only: no Duration, Enum, Categorical, unsigned or zoned-to-New-York types.
 """
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import date, datetime
 
 import polars as pl
+
+Value = str | int | bool | date | datetime
+Extent = Value | tuple[Value, Value] | AbstractSet[Value]
+"""Of one column: a value, a range (low, high) without its high end as in `range`, or a set of values."""
 
 UTC_TIME = pl.Datetime("us", "UTC")
 

@@ -7,10 +7,10 @@ import polars as pl
 
 from trading_pipelines.core.market import calendar
 from trading_pipelines.core.market.futures import front_contract
-from trading_pipelines.domain.contracts import Contract, SecurityType
+from trading_pipelines.domain.contracts import Contract
 from trading_pipelines.domain.errors import MissingData
 from trading_pipelines.domain.parameters import Parameters
-from trading_pipelines.domain.tables import BARS
+from trading_pipelines.domain.tables import BARS, Extent
 from trading_pipelines.ports import History, Lake, MarketData
 
 TRADES = "trades"
@@ -45,6 +45,15 @@ def complete_daily_bars(
     return added
 
 
+def daily_bars_before(lake: Lake, session: date, what: str) -> pl.DataFrame:
+    """Daily bars of one `what` that were complete before `session`, ascending by series and session."""
+    return (
+        lake.read(BARS, resolution="daily", what=what)
+        .filter(pl.col("session") < session)
+        .sort("security_type", "symbol", "expiry", "session")
+    )
+
+
 def _series(market_data: MarketData, session: date, parameters: Parameters) -> Iterator[tuple[Contract, str]]:
     """Every contract whose history is wanted; what the broker does not know is left out."""
     for instrument in parameters.universe.underlyings:
@@ -69,22 +78,13 @@ def _series(market_data: MarketData, session: date, parameters: Parameters) -> I
 
 def _keep(lake: Lake, contract: Contract, what: str, fresh: pl.DataFrame) -> None:
     """Replace exactly the days that arrived, so that a repetition doubles nothing."""
-    scope: dict[str, object] = {
+    scope: dict[str, Extent] = {
         "resolution": "daily",
         "symbol": contract.symbol,
         "security_type": contract.security_type.value,
         "what": what,
-        "session": (fresh["session"].min(), fresh["session"].max()),
+        "session": frozenset(fresh["session"]),
     }
-    if contract.security_type is SecurityType.FUTURE:
+    if contract.expiry is not None:
         scope["expiry"] = contract.expiry
     lake.replace(BARS, fresh, **scope)
-
-
-def daily_bars_before(lake: Lake, session: date, what: str) -> pl.DataFrame:
-    """Daily bars of one `what` that were complete before `session`, ascending by series and session."""
-    return (
-        lake.read(BARS, resolution="daily", what=what)
-        .filter(pl.col("session") < session)
-        .sort("security_type", "symbol", "expiry", "session")
-    )
