@@ -24,9 +24,6 @@ UNSET: Final = 1e300
 PRICE_DECIMALS: Final = 4
 MOST_LEGS: Final = 4
 HIGHEST_PRICE: Final = 1e6
-
-    {"PendingSubmit", "ApiPending", "PreSubmitted", "Submitted", "PendingCancel"}
-)
 DONE_STATUSES: Final = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
 
 _OCC_SYMBOL = re.compile(r"^.{6}(\d{6})[CP]\d{8}$")
@@ -68,7 +65,7 @@ def from_ib(contract: ib.Contract) -> Contract:
         security_type = SecurityType(contract.secType)
     except ValueError as error:
         raise MissingData(
-            f"{contract.localSymbol or contract.symbol} is of type {contract.secType!r}, which is not supported",
+            f"{contract.localSymbol or contract.symbol} is of an unsupported type, {contract.secType!r}",
             "hold such contracts in another account",
         ) from error
     derivative = security_type in (SecurityType.OPTION, SecurityType.FUTURE_OPTION)
