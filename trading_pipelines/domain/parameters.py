@@ -110,12 +110,14 @@ class StrikeParameters(Model):
     condor_short_delta: Fraction
     vertical_short_delta: Fraction
     debit_long_delta: Fraction
+    delta_tolerance: Fraction
+    """How far a chosen leg's delta may lie from its target."""
     width: dict[str, Positive]
     """Distance of the wings in points, per underlying."""
     default_width_percent: Positive
     """For underlyings not listed in `width`: percent of the price."""
     max_width_factor: Positive
-    """A wing may be at most this many widths away where the strike grid has holes."""
+    """Where the strike grid has holes, a wing may be this factor wider or narrower than asked."""
     min_credit_share_vertical: Fraction
     min_credit_share_condor: Fraction
     max_debit_share: Fraction
