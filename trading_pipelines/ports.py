@@ -74,8 +74,11 @@ class Broker(Protocol):
         """Every position; an empty report that was not confirmed raises, it is not 'flat'."""
         ...
 
-    def next_order_id(self) -> int:
-        """An order id that was never used in this session."""
+    def next_order_id(self, above: int = 0) -> int:
+        """An order id larger than `above` and than every id seen in this session.
+
+        A gateway may issue ids again after its restart: `above` is the largest the journal knows.
+        """
         ...
 
     @property

@@ -166,6 +166,8 @@ class IBSession:
 
     def __enter__(self) -> Self:
         started = threading.Event()
+        self._errors.clear()
+        self._degraded = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._run, args=(self._loop, started), name=f"ib-{self.role}", daemon=True
