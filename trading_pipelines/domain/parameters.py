@@ -62,6 +62,8 @@ class SnapshotParameters(Model):
     moneyness: Positive
     """Strikes within this fraction of the underlying's price; 10 takes every strike."""
     max_contracts: PositiveCount
+    target_dte: PositiveCount
+    """Days to expiry of entries: where contracts must be left out, the expiries near it stay."""
     timeout_seconds: Positive
     history_sessions: PositiveCount
 

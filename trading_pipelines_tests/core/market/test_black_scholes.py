@@ -177,8 +177,15 @@ def test_extreme_prices_imply_what_lets_be_rational_says() -> None:
 @pytest.mark.market_data
 @pytest.mark.parametrize(
     "contract",
-    "230811C00430000 230811C00450000 230811C00470000 230811P00430000 "
-    "230901C00430000 230901C00450000 230901C00470000".split(),
+    [
+        "230811C00430000",
+        "230811C00450000",
+        "230811C00470000",
+        "230811P00430000",
+        "230901C00430000",
+        "230901C00450000",
+        "230901C00470000",
+    ],
 )
 def test_greeks_are_close_to_the_model_of_interactive_brokers(contract: str) -> None:
     """Calls, and a put out of the money: early exercise is worth nothing, no dividend before expiry."""
