@@ -8,10 +8,10 @@ import polars as pl
 from trading_pipelines.core.market import calendar
 from trading_pipelines.core.market.futures import front_contract
 from trading_pipelines.domain.contracts import Contract
-from trading_pipelines.domain.errors import MissingData
 from trading_pipelines.domain.parameters import Parameters
 from trading_pipelines.domain.tables import BARS, Extent
 from trading_pipelines.ports import History, Lake, MarketData
+from trading_pipelines.workflows.snapshot import resolved
 
 TRADES = "trades"
 IMPLIED_VOLATILITY = "implied_volatility"
@@ -57,19 +57,10 @@ def daily_bars_before(lake: Lake, session: date, what: str) -> pl.DataFrame:
 def _series(market_data: MarketData, session: date, parameters: Parameters) -> Iterator[tuple[Contract, str]]:
     """Every contract whose history is wanted; what the broker does not know is left out."""
     for instrument in parameters.universe.underlyings:
-        wanted = Contract(
-            security_type=instrument.security_type,
-            symbol=instrument.symbol,
-            exchange=instrument.exchange,
-            currency=instrument.currency,
-        )
-        try:
-            (contract,) = market_data.resolve([wanted])
-        except MissingData:
-            continue
-        yield contract, TRADES
-        if instrument.trade_options:
-            yield contract, IMPLIED_VOLATILITY
+        for contract in resolved(market_data, instrument):
+            yield contract, TRADES
+            if instrument.trade_options:
+                yield contract, IMPLIED_VOLATILITY
     for root in parameters.universe.futures:
         listed = market_data.list_futures(root.symbol, root.exchange)
         if listed:
