@@ -37,6 +37,7 @@ def select(
     distance = (pl.col("strike") / pl.col("price") - 1.0).abs().round(12)  # 112 is within 12 % of 100
     candidates = (
         listing.lazy()
+        .select("con_id", "symbol", "expiry", "strike")
         .with_row_index("position")
         .unique("con_id", keep="first")
         .join(prices.lazy().select("symbol", "price").unique("symbol"), on="symbol", how="left")
