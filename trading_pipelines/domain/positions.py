@@ -43,6 +43,18 @@ class PositionStatus(StrEnum):
     CLOSED = "closed"
 
 
+class PositionTrade(Model):
+    """What one order has done to a position so far; `units` gained, negative when it closed some.
+
+    `price` is the average net debit of a bought unit per share: what closing cost, or brought if negative.
+    """
+
+    order_ref: str
+    units: int
+    price: float
+    commission_usd: float
+
+
 class StrategyPosition(Model):
     """One strategy we hold: legs per unit, units, what it cost and what rules must remember.
 
@@ -68,6 +80,9 @@ class StrategyPosition(Model):
     """Highest share of the possible profit seen so far, in percent."""
     rolls: int = 0
     realised_pnl_usd: float = 0.0
+    """Of the units closed, less all commissions."""
+    trades: tuple[PositionTrade, ...] = ()
+    """Our orders that filled; units that no trade explains were there before us."""
 
     @property
     def expiry(self) -> date | None:
