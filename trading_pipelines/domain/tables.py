@@ -607,6 +607,55 @@ FILLS = Table(
     key=("exec_id",),
     sealed=False,
 )
+PLAN = Table(
+    "portfolio",
+    "plan",
+    "Before the open: what each position is nearest to, and which entries are allowed.",
+    pl.Schema(
+        {
+            **_TICK,
+            "subject": pl.String(),
+            "underlying": pl.String(),
+            "strategy": pl.String(),
+            "rule": pl.String(),
+            "value": pl.Float64(),
+            "threshold": pl.Float64(),
+            "distance": pl.Float64(),
+            "text": pl.String(),
+            **_DERIVED,
+        }
+    ),
+    key=("as_of", "subject"),
+    sealed=False,
+)
+REPORT = Table(
+    "performance",
+    "report",
+    "After the close: each position's profit and loss by Greek, and the next rule to fire.",
+    pl.Schema(
+        {
+            **_TICK,
+            "position_id": pl.String(),
+            "underlying": pl.String(),
+            "strategy": pl.String(),
+            "units": pl.Int64(),
+            "pnl_usd": pl.Float64(),
+            "delta_usd": pl.Float64(),
+            "gamma_usd": pl.Float64(),
+            "theta_usd": pl.Float64(),
+            "vega_usd": pl.Float64(),
+            "residual_usd": pl.Float64(),
+            "next_rule": pl.String(),
+            "value": pl.Float64(),
+            "threshold": pl.Float64(),
+            "distance": pl.Float64(),
+            "text": pl.String(),
+            **_DERIVED,
+        }
+    ),
+    key=("as_of", "position_id"),
+    sealed=False,
+)
 PERFORMANCE = Table(
     "performance",
     "session",
@@ -678,6 +727,8 @@ TABLES: tuple[Table, ...] = (
     VERDICTS,
     ORDERS,
     FILLS,
+    PLAN,
+    REPORT,
     PERFORMANCE,
     ALERTS,
 )
