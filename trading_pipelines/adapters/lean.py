@@ -101,7 +101,10 @@ def read(file: SourceFile) -> Recording:
 
 
 def discount_rate(root: Path, day: date) -> float | None:
-    """LEAN's US interest rate (the Federal Reserve's primary credit rate) on a day, a fraction; None without."""
+    """LEAN's US interest rate on a day, as a fraction; None where the root has none.
+
+    It is the Federal Reserve's primary credit rate, one row a change.
+    """
     path = root / "alternative" / "interest-rate" / "usa" / "interest-rate.csv"
     if not path.is_file():
         return None
