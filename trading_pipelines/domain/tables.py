@@ -41,6 +41,11 @@ class Table:
         """Asset key and place in the lake: group, name."""
         return (self.group, self.name)
 
+    @property
+    def content(self) -> pl.Schema:
+        """The schema without the provenance that the shell adds: what the core returns."""
+        return pl.Schema({name: kind for name, kind in self.schema.items() if name not in _DERIVED})
+
 
 _TICK = {"session": pl.Date(), "as_of": UTC_TIME}
 _DERIVED = {"run_id": pl.String(), "code_version": pl.String()}

@@ -94,7 +94,7 @@ def _published(code: str) -> tuple[list[date], list[datetime], list[datetime]]:
     with warnings.catch_warnings():
         # The library's own use of pandas is deprecated in pandas 4; it is not ours to mend.
         warnings.simplefilter("ignore", DeprecationWarning)
-        import exchange_calendars  # noqa: PLC0415 — a second and a half, with pandas: only who asks pays
+        import exchange_calendars  # a second and a half, with pandas: only who asks pays
 
         library = exchange_calendars.get_calendar(code, start=FIRST_DAY.isoformat())
         sessions = [day.date() for day in library.sessions]
@@ -138,6 +138,15 @@ def session_bounds(session: date) -> tuple[datetime, datetime]:
     """Open and close of an NYSE session in UTC; DataError when the day is none."""
     position = _session_position(session)
     return _nyse().opens[position], _nyse().closes[position]
+
+
+def closing_time(day: date) -> datetime:
+    """When options that expire on a day stop: the session's close, else 16:00 New York; in UTC.
+
+    A day beyond the calendar (a long-dated expiry) counts as a full session.
+    """
+    position = _nyse().positions.get(day)
+    return _new_york(day, time(16)) if position is None else _nyse().closes[position]
 
 
 def sessions_between(first: date, last: date) -> list[date]:

@@ -90,6 +90,19 @@ def test_the_open_moves_in_utc_when_new_york_changes_its_clocks(
     assert calendar.session_bounds(after)[0].hour == open_after
 
 
+@pytest.mark.parametrize(
+    ("day", "closing"),
+    [
+        (date(2024, 6, 21), new_york(2024, 6, 21, 16)),
+        (date(2024, 11, 29), new_york(2024, 11, 29, 13)),
+        (date(2014, 1, 18), new_york(2014, 1, 18, 16)),  # monthlies expired on Saturdays until 2015
+        (date(2090, 1, 20), new_york(2090, 1, 20, 16)),
+    ],
+)
+def test_options_expire_with_the_session_or_at_four(day: date, closing: datetime) -> None:
+    assert calendar.closing_time(day) == closing
+
+
 def test_a_holiday_is_refused_with_the_sessions_around_it() -> None:
     with pytest.raises(DataError, match=r"2024-07-04 is not an NYSE session.*2024-07-03 and 2024-07-05"):
         calendar.session_bounds(date(2024, 7, 4))
