@@ -37,6 +37,7 @@ class MarketQuote:
     low: float | None
     previous_close: float | None
     greeks: ModelGreeks | None = None
+    open_interest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
