@@ -127,7 +127,7 @@ def _environment() -> Environment:
         raise ConfigError(f"{name}: {error['msg']} (environment)", "unset it or give it a value") from None
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C where it was built
     """PyYAML lets the last of two equal keys win; a limit written twice must not start."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -139,7 +139,8 @@ class _StrictLoader(yaml.SafeLoader):
                     problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return mapping
 
 
 def _merge(environment: Environment) -> tuple[dict[str, Any], dict[tuple[str, ...], str]]:
