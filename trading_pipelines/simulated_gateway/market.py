@@ -23,7 +23,7 @@ class SyntheticMarket:
     """
 
     def __init__(self, seed: int, session: date) -> None:
-        calendar.session_bounds(session)
+        calendar.session_bounds(session)  # a day without a session has no listing: it says so
         self.seed = seed
         self.session = session
         self._paths = Paths(seed, session)

@@ -25,7 +25,7 @@ REFERENCE = date(2024, 6, 11)
 """At the close of this session the levels are anchored."""
 _PRICES = np.array([540.0, 475.0, 203.0])
 _PRICE_SPREAD = 0.015
-_VOLATILITIES = np.array([0.115, 0.150, 0.185])
+_VOLATILITIES = np.array([0.115, 0.160, 0.200])
 _VOLATILITY_ANCHOR = 0.6
 """Share of the volatility path's deviation at the reference that is taken out; the rest is the seed's."""
 _LOADS = np.array([[1.0, 0.0, 0.0], [0.92, 0.392, 0.0], [0.80, 0.0, 0.6]])

@@ -18,7 +18,7 @@ DIVIDEND_YIELDS = np.array([underlying.dividend_yield for underlying in UNDERLYI
 SECONDS_PER_YEAR = 365.0 * 24 * 60 * 60
 _REVERSION = 4.0
 """Speed of the variance's return to its long run, per year."""
-_LONG_RUN = np.array([0.160, 0.200, 0.215])
+_LONG_RUN = np.array([0.160, 0.205, 0.225])
 _SKEW = np.array([-0.17, -0.15, -0.14])
 """Relative change of volatility per standard deviation of the strike above the forward."""
 _CURVATURE = np.array([0.020, 0.022, 0.024])

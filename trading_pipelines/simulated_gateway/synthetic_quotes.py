@@ -14,6 +14,8 @@ from trading_pipelines.simulated_gateway.universe import Floats, Integers
 
 _OPTION_VOLUME = 6000.0
 """Contracts of an at-the-money option in a typical session, near its expiry."""
+_OPEN_INTEREST_SESSIONS = 12.0
+"""Open interest in sessions of volume."""
 _RANGE_STEP = 60.0
 _NOTHING = MarketQuote(None, None, 0.0, 0.0, None, 0.0, 0.0, None, None, None, None)
 
@@ -93,10 +95,13 @@ def _option_quotes(paths: Paths, con_ids: Integers, at: datetime) -> list[Market
         _or_none(marks[2 * count :], np.full(count, seconds >= opened)),
         marks[count : 2 * count].tolist(),
         _model_greeks(priced, count),
+        np.floor(_OPEN_INTEREST_SESSIONS * volume).tolist(),
     )
     return [
-        MarketQuote(bid, ask, bid_size, ask_size, last, 1.0, traded, opening, None, None, close, greeks)
-        for bid, ask, bid_size, ask_size, last, traded, opening, close, greeks in zip(*columns, strict=True)
+        MarketQuote(bid, ask, bid_size, ask_size, last, 1.0, traded, opening, None, None, close, greeks, held)
+        for bid, ask, bid_size, ask_size, last, traded, opening, close, greeks, held in zip(
+            *columns, strict=True
+        )
     ]
 
 
