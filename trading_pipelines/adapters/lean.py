@@ -63,6 +63,11 @@ class Recording:
     table: Table
     frame: pl.DataFrame
 
+    @property
+    def source(self) -> str:
+        """The file under its root, as the column `source` has it."""
+        return self.file.source
+
 
 def recordings(
     root: Path,
