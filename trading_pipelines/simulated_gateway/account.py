@@ -133,6 +133,7 @@ class Account:
                 )
             cost = position.average_price * listed.contract.multiplier
             self.holdings[position.con_id] = Holding(listed, position.quantity, cost)
+        self.begin_day()
 
     def open_positions(self) -> list[Holding]:
         """Holdings that are not flat."""
@@ -142,7 +143,6 @@ class Account:
         self, listed: ListedContract, side: Side, quantity: float, price: float
     ) -> tuple[float, float | None]:
         """Take one execution into the books: its commission, and the profit it realised if it closed."""
-        self._begin_day()
         multiplier, fee = listed.contract.multiplier, commission(listed, quantity)
         signed = side.sign * quantity
         holding = self.holdings.setdefault(listed.contract.con_id, Holding(listed, 0.0, 0.0))
@@ -168,7 +168,6 @@ class Account:
 
     def values(self) -> list[HoldingValue]:
         """Every position held or traded today, at the market."""
-        self._begin_day()
         return [self._value(holding, price) for holding, price in self._priced()]
 
     def valuation(self) -> Valuation:
@@ -255,8 +254,8 @@ class Account:
             daily_pnl=value - holding.value_at_open - holding.spent_today,
         )
 
-    def _begin_day(self) -> None:
-        """On the first look of a New York day, take the previous closes as the day's beginning."""
+    def begin_day(self) -> None:
+        """Take the previous closes as the day's beginning, once per New York day; call it when time moves."""
         today = self._clock.now().astimezone(NEW_YORK).date()
         if today == self._day:
             return

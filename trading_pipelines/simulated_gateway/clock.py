@@ -33,6 +33,12 @@ class GatewayClock:
 
     def advance_to(self, at: datetime) -> None:
         """Move to `at` and go on from there; DataError for a time that is past."""
+        self.check(at)
+        self._set = at.astimezone(UTC)
+        self._set_at = self._monotonic() if self.speed else 0.0
+
+    def check(self, at: datetime) -> None:
+        """DataError for a time this clock cannot go to."""
         if at.tzinfo is None:
             raise DataError(f"the time {at} has no time zone", "give it in UTC")
         if at < self.now():
@@ -40,5 +46,3 @@ class GatewayClock:
                 f"the clock cannot go back from {self.now().isoformat()} to {at.isoformat()}",
                 "start another gateway",
             )
-        self._set = at.astimezone(UTC)
-        self._set_at = self._monotonic() if self.speed else 0.0

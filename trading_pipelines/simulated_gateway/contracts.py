@@ -71,7 +71,7 @@ def look_up(source: MarketSource, query: ContractQuery) -> Sequence[ListedContra
             currency=query.currency,
             local_symbol=query.local_symbol,
             trading_class=query.trading_class,
-            multiplier=float(query.multiplier or 1),
+            multiplier=_multiplier(query.multiplier),
             expiry=day,
             strike=query.strike or None,
             right=_RIGHTS.get(query.right.upper()),
@@ -85,6 +85,13 @@ def look_up(source: MarketSource, query: ContractQuery) -> Sequence[ListedContra
 def is_valid(query: ContractQuery) -> bool:
     """Whether a query says enough to look for: a con_id, or a known security type."""
     return bool(query.con_id) or query.security_type in set(SecurityType)
+
+
+def _multiplier(text: str) -> float:
+    try:
+        return float(text or 1)
+    except ValueError as error:
+        raise SchemaMismatch(f"{text!r} is no multiplier") from error
 
 
 def _day(expiry: str) -> date | None:

@@ -5,11 +5,12 @@ import json
 import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-from trading_pipelines.domain.errors import BrokerError, BrokerUnavailable, DataError, TradingError
+from trading_pipelines.domain.errors import BrokerError, BrokerUnavailable, SchemaMismatch, TradingError
 from trading_pipelines.domain.positions import StrategyPosition
 
 _BOOK = TypeAdapter(tuple[StrategyPosition, ...])
@@ -43,8 +44,9 @@ class Steered(Protocol):
 class ControlSession(asyncio.Protocol):
     """Answers commands as they come: `{"command": "step", "to": "2024-06-12T13:35:00+00:00"}`."""
 
-    def __init__(self, steered: Steered) -> None:
+    def __init__(self, steered: Steered, connections: set[asyncio.Transport]) -> None:
         self._steered = steered
+        self._connections = connections
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
@@ -52,54 +54,65 @@ class ControlSession(asyncio.Protocol):
         """A controller connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._connections.add(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The controller is gone."""
+        if self._transport is not None:
+            self._connections.discard(self._transport)
+            self._transport = None
 
     def data_received(self, data: bytes) -> None:
-        """Answer every complete line."""
+        """Answer every complete line, and hang up on what is no command: a browser may be led here."""
         *lines, self._buffer = (self._buffer + data).split(b"\n")
         for line in lines:
-            answer = self._answer(line)
-            if self._transport is not None:
-                self._transport.write(json.dumps(answer).encode() + b"\n")
-
-    def _answer(self, line: bytes) -> dict[str, Any]:
-        try:
-            request = json.loads(line)
-            handler = _COMMANDS.get(request.get("command", ""))
-            if handler is None:
-                known = ", ".join(_COMMANDS)
-                raise DataError(f"there is no command {request.get('command')!r}", f"say one of {known}")
-            return {"ok": True, **handler(self._steered, request)}
-        except TradingError as error:
-            return {"ok": False, "error": str(error)}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            return {"ok": False, "error": f"the line is no command: {error!r}"}
+            if self._transport is None or self._transport.is_closing():
+                return
+            try:
+                answer = {"ok": True, **_obey(self._steered, line)}
+            except TradingError as error:
+                answer = {"ok": False, "error": str(error)}
+                if isinstance(error, SchemaMismatch):
+                    self._transport.close()
+                    return
+            self._transport.write(json.dumps(answer).encode() + b"\n")
 
 
-def _time(steered: Steered, _: dict[str, Any]) -> dict[str, Any]:
+def _obey(steered: Steered, line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+        step = request["command"] == "step"
+        to = datetime.fromisoformat(request["to"]) if step else None
+        action = partial(_step, to=to) if to else _QUESTIONS[request["command"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SchemaMismatch(f"{line[:80]!r} is no command") from error
+    return action(steered)
+
+
+def _time(steered: Steered) -> dict[str, Any]:
     return {"time": steered.now().isoformat()}
 
 
-def _step(steered: Steered, request: dict[str, Any]) -> dict[str, Any]:
-    steered.step(datetime.fromisoformat(request["to"]))
-    return _time(steered, request)
+def _step(steered: Steered, to: datetime) -> dict[str, Any]:
+    steered.step(to)
+    return _time(steered)
 
 
-def _book(steered: Steered, _: dict[str, Any]) -> dict[str, Any]:
+def _book(steered: Steered) -> dict[str, Any]:
     return {"book": _BOOK.dump_python(tuple(steered.book()), mode="json")}
 
 
-def _state(steered: Steered, _: dict[str, Any]) -> dict[str, Any]:
+def _state(steered: Steered) -> dict[str, Any]:
     return {"state": steered.state()}
 
 
-def _stop(steered: Steered, _: dict[str, Any]) -> dict[str, Any]:
+def _stop(steered: Steered) -> dict[str, Any]:
     steered.stop()
     return {}
 
 
-_COMMANDS: dict[str, Callable[[Steered, dict[str, Any]], dict[str, Any]]] = {
+_QUESTIONS: dict[str, Callable[[Steered], dict[str, Any]]] = {
     "time": _time,
-    "step": _step,
     "book": _book,
     "state": _state,
     "stop": _stop,

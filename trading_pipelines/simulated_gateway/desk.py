@@ -1,6 +1,7 @@
 """What each request of one started client sets in motion, and what the venue tells it unasked."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from trading_pipelines.core.market.calendar import NEW_YORK
 from trading_pipelines.domain.contracts import Side
@@ -149,7 +150,7 @@ class ClientDesk:
         request = read_order(fields, self._version)
         orders = self._venue.orders
         if not request.what_if:
-            orders.place(self._client_id, request, self._venue)
+            orders.place(self._client_id, request)
             return
         try:
             legs, preview = orders.preview(self._client_id, request)
@@ -165,11 +166,11 @@ class ClientDesk:
 
     def cancel_order(self, fields: Fields) -> None:
         """Cancel one order."""
-        self._venue.orders.cancel(self._client_id, requests.read_versioned_id(fields), self._venue)
+        self._venue.orders.cancel(self._client_id, requests.read_versioned_id(fields))
 
     def cancel_all(self) -> None:
         """Cancel every order of every client."""
-        self._venue.orders.cancel_all(self._client_id, self._venue)
+        self._venue.orders.cancel_all(self._client_id)
 
     def open_orders(self, *, of_all_clients: bool) -> None:
         """Working orders with their status."""
@@ -179,9 +180,10 @@ class ClientDesk:
         self._send([replies.end(Reply.OPEN_ORDERS_END)])
 
     def completed_orders(self) -> None:
-        """Filled, cancelled and rejected orders of all clients."""
+        """Filled, cancelled and rejected orders of all clients, since New York's midnight."""
         account, version = self._venue.account.name, self._version
-        completed = self._venue.orders.completed()
+        orders = self._venue.orders.completed()
+        completed = [order for order in orders if order.completed_at and self._is_today(order.completed_at)]
         self._send([order_messages.completed_order(order, account, version) for order in completed])
         self._send([replies.end(Reply.COMPLETED_ORDERS_END)])
 
@@ -196,19 +198,23 @@ class ClientDesk:
         self._send([replies.end(Reply.EXECUTIONS_END, wanted.request_id)])
 
     def _passes(self, execution: Execution, wanted: ExecutionFilter) -> bool:
-        now, order = self._venue.clock.now(), execution.order
+        order = execution.order
         contract = order.request.contract if execution.listed is None else execution.listed.contract
         side = "BUY" if execution.side is Side.BUY else "SELL"
         return (
-            execution.at.astimezone(NEW_YORK).date() == now.astimezone(NEW_YORK).date()
+            self._is_today(execution.at)
             and wanted.client_id in {0, order.client_id}
             and wanted.account in {"", self._venue.account.name}
-            and (not wanted.since or execution.at >= end_time(wanted.since, now))
+            and (not wanted.since or execution.at >= end_time(wanted.since, execution.at))
             and wanted.symbol in {"", contract.symbol}
             and wanted.security_type in {"", contract.security_type}
             and wanted.exchange in {"", contract.exchange}
             and wanted.side in {"", side}
         )
+
+    def _is_today(self, at: datetime) -> bool:
+        now = self._venue.clock.now()
+        return at.astimezone(NEW_YORK).date() == now.astimezone(NEW_YORK).date()
 
     def _execution(self, execution: Execution, request_id: int) -> bytes:
         return order_messages.execution_details(

@@ -5,7 +5,7 @@
   its largest loss from here to expiry: its value now less its lowest value at expiry. So a long
   option needs its premium, a debit spread its debit, a credit spread its width less the credit.
 - **Naked options** are what the longs of that expiry and right (and, for calls, shares held) do not
-  cover, the lowest short strikes first: the larger of 20 % of the underlying's price less what the
+  cover, the dearest first: the larger of 20 % of the underlying's price less what the
   option is out of the money, and 10 % of the price (put: of the strike).
 - **Futures**: 6 % of the notional at first, 5 % to keep.
 
@@ -99,7 +99,7 @@ def _split(options: Sequence[Exposure]) -> tuple[list[Exposure], list[Exposure]]
     """Options of one right: those whose shorts are covered by longs, and the naked rest."""
     uncovered = max(0.0, -sum(each.quantity for each in options))
     covered, naked = [], []
-    for exposure in sorted(options, key=lambda each: (each.strike, each.con_id)):
+    for exposure in sorted(options, key=_dearest_first):
         bare = min(uncovered, max(0.0, -exposure.quantity))
         uncovered -= bare
         if bare:
@@ -107,6 +107,11 @@ def _split(options: Sequence[Exposure]) -> tuple[list[Exposure], list[Exposure]]
         if exposure.quantity + bare:
             covered.append(replace(exposure, quantity=exposure.quantity + bare))
     return covered, naked
+
+
+def _dearest_first(option: Exposure) -> tuple[float, int]:
+    """Low strikes of calls, high strikes of puts."""
+    return (option.strike if option.right is Right.CALL else -option.strike), option.con_id
 
 
 def _largest_loss(options: Sequence[Exposure]) -> float:

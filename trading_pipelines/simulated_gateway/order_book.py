@@ -22,7 +22,7 @@ from trading_pipelines.simulated_gateway.orders import (
     resolve,
 )
 from trading_pipelines.simulated_gateway.source import MarketQuote, MarketSource
-from trading_pipelines.simulated_gateway.truth import TruthLog
+from trading_pipelines.simulated_gateway.truth import TruthLog, fill_fact, order_fact
 
 
 class OrderListener(Protocol):
@@ -45,18 +45,28 @@ class OrderBook:
     """Every order and execution of a run. Same seed, same orders at the same times: same ids, same fills."""
 
     def __init__(
-        self, source: MarketSource, clock: GatewayClock, account: Account, truth: TruthLog, seed: int
+        self,
+        source: MarketSource,
+        clock: GatewayClock,
+        account: Account,
+        truth: TruthLog,
+        seed: int,
+        listener: OrderListener,
     ) -> None:
         self._source = source
         self._clock = clock
         self._account = account
         self._truth = truth
         self._seed = seed
+        self._listener = listener
         self._orders: dict[tuple[int, int], Order] = {}
         self.executions: list[Execution] = []
-        self._fills = 0
+        self.fill_count = 0
         origin = hashlib.sha256(f"{seed}|{clock.now().isoformat()}".encode()).digest()
         self._origin = int.from_bytes(origin[:4], "big")
+
+    def __len__(self) -> int:
+        return len(self._orders)
 
     @property
     def next_id(self) -> int:
@@ -71,90 +81,81 @@ class OrderBook:
         """Orders that are filled, cancelled or rejected, as they came."""
         return [order for order in self._orders.values() if order.status is not Status.SUBMITTED]
 
-    @property
-    def count(self) -> int:
-        """Orders taken in so far."""
-        return len(self._orders)
-
-    @property
-    def fill_count(self) -> int:
-        """Orders filled so far."""
-        return self._fills
-
     def preview(self, client_id: int, request: OrderRequest) -> tuple[tuple[Leg, ...], MarginPreview]:
         """What an order would do to the account; Refusal when it would not be taken."""
-        self._note("order", request, client_id=client_id)
+        self._truth.record("what_if", self._clock.now(), order_fact(client_id, request))
         legs = resolve(self._source, request)
         check(request, legs, self._account.name)
         return legs, self._impact(request, legs)
 
-    def place(self, client_id: int, request: OrderRequest, listener: OrderListener) -> None:
+    def place(self, client_id: int, request: OrderRequest) -> None:
         """Take in an order, or a change of one that works, and fill what is marketable."""
-        self._note("order", request, client_id=client_id)
+        now, fact = self._clock.now(), order_fact(client_id, request)
+        known = self._orders.get((client_id, request.order_id))
+        self._truth.record("modify" if known else "order", now, fact)
         try:
-            known = self._orders.get((client_id, request.order_id))
             order = self._modify(known, request) if known else self._accept(client_id, request)
         except Refusal as refusal:
             code, reason = refusal.error
-            self._note("rejected", request, client_id=client_id, code=code, reason=reason)
-            listener.order_error(client_id, request.order_id, refusal.error)
+            self._truth.record("rejected", now, {**fact, "code": code, "reason": reason})
+            self._listener.order_error(client_id, request.order_id, refusal.error)
             return
-        listener.order_changed(order)
-        self._match([order], listener)
+        self._listener.order_changed(order)
+        self._match([order])
         if request.tif == "IOC" and order.status is Status.SUBMITTED:
-            self._end(order, "immediate or cancel", listener)
+            self._end(order, "immediate or cancel")
 
-    def cancel(self, client_id: int, order_id: int, listener: OrderListener) -> None:
+    def cancel(self, client_id: int, order_id: int) -> None:
         """Cancel one order of a client."""
-        self._truth.record("cancel", self._clock.now(), client_id=client_id, order_id=order_id)
+        self._truth.record("cancel", self._clock.now(), {"client_id": client_id, "order_id": order_id})
         order = self._orders.get((client_id, order_id))
         if order is None:
             foreign = any(number == order_id for _, number in self._orders)
             error = ids.ORDER_OF_OTHER_CLIENT if foreign else ids.ORDER_NOT_FOUND
-            listener.order_error(client_id, order_id, error(order_id))
+            self._listener.order_error(client_id, order_id, error(order_id))
         elif order.status is not Status.SUBMITTED:
-            listener.order_error(client_id, order_id, ids.ORDER_NOT_CANCELLABLE(order_id, order.status.value))
+            error = ids.ORDER_NOT_CANCELLABLE
+            self._listener.order_error(client_id, order_id, error(order_id, order.status.value))
         else:
-            self._end(order, "", listener)
+            self._end(order, "")
 
-    def cancel_all(self, client_id: int, listener: OrderListener) -> None:
-        """Cancel every working order of every client."""
-        self._truth.record("cancel", self._clock.now(), client_id=client_id, order_id=None)
+    def cancel_all(self, client_id: int) -> None:
+        """Cancel every working order of every client, because one client asked for it."""
+        self._truth.record("cancel", self._clock.now(), {"client_id": client_id, "order_id": None})
         for order in self.working():
-            self._end(order, "", listener)
+            self._end(order, "")
 
-    def evaluate(self, listener: OrderListener) -> None:
+    def evaluate(self) -> None:
         """Look at the market again for every working order."""
-        self._match(self.working(), listener)
+        self._match(self.working())
 
     def deaths(self, until: datetime) -> list[datetime]:
         """When working orders die, up to a time, ascending."""
         dying = {order.dies_at for order in self.working() if order.dies_at is not None}
         return sorted(moment for moment in dying if moment <= until)
 
-    def expire(self, listener: OrderListener) -> None:
+    def expire(self) -> None:
         """Let die what does not live beyond now."""
         for order in self.working():
             if order.dies_at is not None and order.dies_at <= self._clock.now():
-                self._end(order, "the day is over", listener)
+                self._end(order, "the day is over")
 
     def _accept(self, client_id: int, request: OrderRequest) -> Order:
         if any(client == client_id and number > request.order_id for client, number in self._orders):
             raise Refusal(ids.DUPLICATE_ORDER())
         legs = resolve(self._source, request)
         check(request, legs, self._account.name)
-        now = self._clock.now()
         order = Order(
             client_id=client_id,
             perm_id=1_000_000_000 + self._origin % 800_000_000 + len(self._orders),
             request=request,
             legs=legs,
-            dies_at=None if request.tif == "GTC" else day_ends(legs, now),
+            dies_at=self._death(request, legs),
         )
         self._orders[client_id, request.order_id] = order
         objection = self._objection(request, legs)
         if objection:
-            order.status, order.completed_at = Status.INACTIVE, now
+            order.status, order.completed_at = Status.INACTIVE, self._clock.now()
             order.completed_because = f"Rejected by System: {objection}"
             raise Refusal(ids.REJECTED(objection))
         return order
@@ -171,8 +172,11 @@ class OrderBook:
         objection = self._objection(request, legs)
         if objection:
             raise Refusal(ids.REJECTED(objection))
-        order.request = request
+        order.request, order.dies_at = request, self._death(request, legs)
         return order
+
+    def _death(self, request: OrderRequest, legs: Sequence[Leg]) -> datetime | None:
+        return None if request.tif == "GTC" else day_ends(legs, self._clock.now())
 
     def _objection(self, request: OrderRequest, legs: Sequence[Leg]) -> str:
         """Why the market or the account cannot take an order; empty when they can."""
@@ -181,12 +185,11 @@ class OrderBook:
         if shut:
             return f"the market of {shut[0].contract.local_symbol or shut[0].contract.symbol} is closed"
         impact = self._impact(request, legs)
-        available = impact.equity - impact.before.initial
-        if impact.change.initial > max(available, 0.0):
+        needed = impact.before.initial + impact.change.initial
+        if impact.change.initial > 0 and needed > impact.equity:
             return (
                 "IN ORDER TO OBTAIN THE DESIRED POSITION YOUR EQUITY WITH LOAN VALUE "
-                f"[{impact.equity:.2f} USD] MUST EXCEED THE INITIAL MARGIN "
-                f"[{impact.before.initial + impact.change.initial:.2f} USD]"
+                f"[{impact.equity:.2f} USD] MUST EXCEED THE INITIAL MARGIN [{needed:.2f} USD]"
             )
         return ""
 
@@ -194,14 +197,16 @@ class OrderBook:
         price = request.limit if request.order_type == "LMT" else None
         return self._account.preview(legs, request.side.sign * request.quantity, price)
 
-    def _match(self, orders: Sequence[Order], listener: OrderListener) -> None:
+    def _match(self, orders: Sequence[Order]) -> None:
         now = self._clock.now()
         con_ids = sorted({leg.listed.contract.con_id for order in orders for leg in order.legs})
         quotes = dict(zip(con_ids, self._source.quotes(con_ids, now), strict=True)) if con_ids else {}
+        is_open = {con_id: self._source.is_open(con_id, now) for con_id in con_ids}
         for order in orders:
-            leg_quotes = [quotes[leg.listed.contract.con_id] for leg in order.legs]
-            if not all(self._source.is_open(leg.listed.contract.con_id, now) for leg in order.legs):
+            legs = [leg.listed.contract.con_id for leg in order.legs]
+            if not all(is_open[con_id] for con_id in legs):
                 continue
+            leg_quotes = [quotes[con_id] for con_id in legs]
             market = unit_market(order.legs, leg_quotes)
             price = limit_fill(
                 limit=order.limit,
@@ -211,89 +216,38 @@ class OrderBook:
                 draw=uniform_draw(self._seed, order.name, now),
             )
             if price is not None:
-                self._fill(order, price, leg_quotes, listener)
+                self._fill(order, price, leg_quotes)
 
-    def _fill(
-        self, order: Order, price: float, quotes: Sequence[MarketQuote], listener: OrderListener
-    ) -> None:
+    def _fill(self, order: Order, price: float, quotes: Sequence[MarketQuote]) -> None:
         """Fill the whole order at a price: one execution, and for a combo one more per leg."""
         now, units, side = self._clock.now(), order.remaining, order.request.side
-        self._fills += 1
+        self.fill_count += 1
         executions: list[Execution] = []
         if order.listed is None:
-            whole = Execution(self._exec_id(0), order, None, side, units, price, now, None, None)
+            whole = Execution(self._exec_id(1), order, None, side, units, price, now, None, None)
             executions.append(whole)
         for leg, paid in zip(order.legs, leg_prices(order.legs, quotes, price), strict=True):
+            exec_id, quantity = self._exec_id(len(executions) + 1), units * leg.ratio
             leg_side = leg.side if side is Side.BUY else leg.side.opposite
-            quantity = units * leg.ratio
-            fee, realised = self._account.book(leg.listed, leg_side, quantity, paid)
-            executions.append(
-                Execution(
-                    self._exec_id(len(executions)),
-                    order,
-                    leg.listed,
-                    leg_side,
-                    quantity,
-                    paid,
-                    now,
-                    fee,
-                    realised,
-                )
-            )
+            fee, gain = self._account.book(leg.listed, leg_side, quantity, paid)
+            execution = Execution(exec_id, order, leg.listed, leg_side, quantity, paid, now, fee, gain)
+            executions.append(execution)
         order.filled, order.average_price = order.request.quantity, price
         order.status, order.completed_at = Status.FILLED, now
         order.completed_because = f"Filled Size: {order.filled:g}"
         self.executions += executions
-        for execution in executions:
-            self._truth.record("fill", now, **_told(execution))
-        listener.order_filled(order, executions)
+        self._truth.record("fill", now, *map(fill_fact, executions))
+        self._listener.order_filled(order, executions)
 
     def _exec_id(self, number: int) -> str:
-        return f"{self._origin:08x}.{self._fills:08x}.{number + 1:02d}.01"
+        """IB's form: two groups that name the trade, the number of the leg, and the count of corrections."""
+        return f"{self._origin:08x}.{self.fill_count:08x}.{number:02d}.01"
 
-    def _end(self, order: Order, because: str, listener: OrderListener) -> None:
-        order.status, order.completed_at = Status.CANCELLED, self._clock.now()
+    def _end(self, order: Order, because: str) -> None:
+        now, request = self._clock.now(), order.request
+        order.status, order.completed_at = Status.CANCELLED, now
         order.completed_because = f"Cancelled by {because or 'Trader'}"
-        self._note("cancelled", order.request, client_id=order.client_id, reason=because)
-        listener.order_changed(order)
-        listener.order_error(order.client_id, order.request.order_id, ids.CANCELLED(because))
-
-    def _note(self, kind: str, request: OrderRequest, **details: object) -> None:
-        self._truth.record(
-            kind,
-            self._clock.now(),
-            order_ref=request.order_ref,
-            order_id=request.order_id,
-            account=request.account or self._account.name,
-            security_type=request.contract.security_type,
-            symbol=request.contract.symbol,
-            con_id=request.contract.con_id,
-            legs=[{"con_id": leg.con_id, "ratio": leg.ratio, "side": leg.side.value} for leg in request.legs],
-            side=request.side.value,
-            quantity=request.quantity,
-            order_type=request.order_type,
-            limit=request.limit,
-            tif=request.tif,
-            what_if=request.what_if,
-            **details,
-        )
-
-
-def _told(execution: Execution) -> dict[str, object]:
-    """An execution as the truth log keeps it."""
-    order, listed = execution.order, execution.listed
-    return {
-        "exec_id": execution.exec_id,
-        "order_ref": order.request.order_ref,
-        "perm_id": order.perm_id,
-        "client_id": order.client_id,
-        "order_id": order.request.order_id,
-        "security_type": listed.contract.security_type.value if listed else "BAG",
-        "con_id": listed.contract.con_id if listed else 0,
-        "local_symbol": listed.contract.local_symbol if listed else "",
-        "side": execution.side.value,
-        "quantity": execution.quantity,
-        "price": execution.price,
-        "commission": execution.commission,
-        "realised_pnl": execution.realised_pnl,
-    }
+        fact = {**order_fact(order.client_id, request), "perm_id": order.perm_id, "reason": because}
+        self._truth.record("cancelled", now, fact)
+        self._listener.order_changed(order)
+        self._listener.order_error(order.client_id, request.order_id, ids.CANCELLED(because))

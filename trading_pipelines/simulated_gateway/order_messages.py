@@ -124,7 +124,8 @@ def completed_order(order: Order, account: str, version: int) -> bytes:
 def execution_details(execution: Execution, request_id: int, account: str, version: int) -> bytes:
     """execDetails: live with request id −1, or the answer to a request."""
     order, listed = execution.order, execution.listed
-    contract = query_fields(order.request.contract) if listed is None else contract_fields(listed, "SMART")
+    asked = order.request.contract
+    contract = query_fields(asked) if listed is None else contract_fields(listed, listed.contract.exchange)
     return frame(
         Reply.EXECUTION,
         request_id,
@@ -133,7 +134,7 @@ def execution_details(execution: Execution, request_id: int, account: str, versi
         execution.exec_id,
         written_time(execution.at),
         account,
-        order.request.contract.exchange or "SMART",
+        asked.exchange or "SMART",
         "BOT" if execution.side is Side.BUY else "SLD",
         execution.quantity,
         execution.price,

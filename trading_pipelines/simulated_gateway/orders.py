@@ -110,6 +110,10 @@ def resolve(source: MarketSource, request: OrderRequest) -> tuple[Leg, ...]:
 
 def check(request: OrderRequest, legs: Sequence[Leg], account: str) -> None:
     """Refusal for what this gateway, or IB, does not take."""
+    if any(leg.listed.contract.security_type is SecurityType.INDEX for leg in legs):
+        raise Refusal(ids.REJECTED("an index cannot be traded"))
+    if len(legs) > 2 and ("NonGuaranteed", "1") in request.routing:
+        raise Refusal(ids.NON_GUARANTEED())
     if request.order_type not in _ORDER_TYPES:
         raise Refusal(ids.ORDER_TYPE())
     if request.tif not in _LIVES:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from trading_pipelines.simulated_gateway.truth import TruthLog
 from trading_pipelines.simulated_gateway.venue import Venue
 
 HOST = "127.0.0.1"
+_FAREWELLS = 50
 _BEAT_SECONDS = 1.0
 """How often, in wall time, a running clock moves the market."""
 
@@ -58,6 +59,7 @@ class Gateway:
             book=book,
         )
         self._servers: list[asyncio.Server] = []
+        self._connections: set[asyncio.Transport] = set()
         self._beat: asyncio.Task[None] | None = None
         self._stopped = asyncio.Event()
 
@@ -74,7 +76,10 @@ class Gateway:
     async def start(self, host: str = HOST, port: int = 0, control_port: int = 0) -> None:
         """Listen on both ports; BrokerUnavailable when one is taken."""
         loop = asyncio.get_running_loop()
-        listeners = ((port, lambda: ClientSession(self.venue)), (control_port, lambda: ControlSession(self)))
+        listeners: tuple[tuple[int, Callable[[], asyncio.Protocol]], ...] = (
+            (port, lambda: ClientSession(self.venue, self._connections)),
+            (control_port, lambda: ControlSession(self, self._connections)),
+        )
         try:
             for number, factory in listeners:
                 self._servers.append(await loop.create_server(factory, host, number))
@@ -101,9 +106,15 @@ class Gateway:
             self._beat = None
         for server in self._servers:
             server.close()
-        for session in list(self.venue.sessions):
-            session.close()
-        await asyncio.sleep(0)  # let the transports close before the loop does
+        for transport in list(self._connections):
+            transport.close()
+        for _ in range(_FAREWELLS):
+            if not self._connections:
+                break
+            await asyncio.sleep(0.01)
+        for transport in list(self._connections):
+            transport.abort()  # it does not read what it asked for
+        await asyncio.sleep(0)
         self.venue.truth.close()
 
     def now(self) -> datetime:
@@ -156,7 +167,11 @@ def running_gateway(source: MarketSource, **options: Any) -> Iterator[RunningGat
     """
     loop = asyncio.new_event_loop()
     gateway = Gateway(source, **options)
-    loop.run_until_complete(gateway.start())
+    try:
+        loop.run_until_complete(gateway.start())
+    except BrokerUnavailable:
+        loop.close()
+        raise
     thread = threading.Thread(target=_run, args=(loop, gateway), name="simulated-gateway", daemon=True)
     port, control_port = gateway.port, gateway.control_port
     thread.start()

@@ -20,8 +20,9 @@ _LOG = logging.getLogger(__name__)
 class ClientSession(asyncio.Protocol):
     """Speaks with one client. All work is done where its bytes arrive; replies leave in one write."""
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, connections: set[asyncio.Transport]) -> None:
         self._venue = venue
+        self._connections = connections
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._version = 0
@@ -34,7 +35,7 @@ class ClientSession(asyncio.Protocol):
         """A client connected."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._venue.sessions.add(self)
+        self._connections.add(transport)
 
     def data_received(self, data: bytes) -> None:
         """Serve every complete message, then the market data they asked for, in one batch."""
@@ -43,21 +44,22 @@ class ClientSession(asyncio.Protocol):
                 self._receive(payload)
         except SchemaMismatch as mismatch:
             _LOG.warning("client %s does not speak the API: %s", self._client_id, mismatch)
-            self.close()
+            self._hang_up()
             return
         if self._desk is not None:
             self._desk.lines.serve()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone; its orders stay."""
-        self._transport = None
-        self._venue.sessions.discard(self)
+        if self._transport is not None:
+            self._connections.discard(self._transport)
+            self._transport = None
         if self._desk is not None:
             del self._venue.clients[self._client_id]
             self._desk = None
 
-    def close(self) -> None:
-        """Say what is left to say, and hang up."""
+    def _hang_up(self) -> None:
+        """Say what is left to say, and close."""
         self._flush()
         if self._transport is not None:
             self._transport.close()
@@ -69,7 +71,7 @@ class ClientSession(asyncio.Protocol):
         self._unsent += frames
 
     def _flush(self) -> None:
-        if self._unsent and self._transport is not None:
+        if self._unsent and self._transport is not None and not self._transport.is_closing():
             self._transport.write(b"".join(self._unsent))
         self._unsent = []
 
@@ -109,7 +111,7 @@ class ClientSession(asyncio.Protocol):
     def _start(self, client_id: int) -> None:
         if client_id in self._venue.clients:
             self._error(ids.CLIENT_ID_IN_USE())
-            self.close()
+            self._hang_up()
             return
         self._client_id = client_id
         self._desk = ClientDesk(self._venue, client_id, self._version, self.send)

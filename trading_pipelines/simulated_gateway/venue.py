@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from trading_pipelines.domain.positions import StrategyPosition
-from trading_pipelines.simulated_gateway.account import Account
+from trading_pipelines.simulated_gateway.account import Account, Holding
 from trading_pipelines.simulated_gateway.clock import GatewayClock
 from trading_pipelines.simulated_gateway.order_book import OrderBook
 from trading_pipelines.simulated_gateway.orders import Execution, Order
@@ -42,14 +42,6 @@ class Client(Protocol):
         ...
 
 
-class Session(Protocol):
-    """One connection, started or not."""
-
-    def close(self) -> None:
-        """Say what is left to say, and hang up."""
-        ...
-
-
 class Venue:
     """The state behind every connection. It tells clients what happens to their orders."""
 
@@ -70,36 +62,28 @@ class Venue:
         self.truth = truth
         self.limits = limits
         self.book = tuple(book)
-        self.orders = OrderBook(source, clock, account, truth, seed)
+        self.orders = OrderBook(source, clock, account, truth, seed, self)
         self.clients: dict[int, Client] = {}
-        self.sessions: set[Session] = set()
         self.messages = 0
-        truth.record("start", clock.now(), account=account.name, cash=account.cash, seed=seed)
-        for holding in account.open_positions():
-            contract = holding.listed.contract
-            truth.record(
-                "position",
-                clock.now(),
-                con_id=contract.con_id,
-                local_symbol=contract.local_symbol,
-                quantity=holding.quantity,
-                average_cost=holding.average_cost,
-            )
+        truth.record("start", clock.now(), {"account": account.name, "cash": account.cash, "seed": seed})
+        truth.record("position", clock.now(), *map(_position_fact, account.open_positions()))
 
     def step(self, to: datetime) -> None:
         """Move the clock: orders die when their day ends, streams are quoted, working orders look again."""
+        self.clock.check(to)
         for moment in self.orders.deaths(until=to):
             self.clock.advance_to(moment)
-            self.orders.expire(self)
+            self.orders.expire()
         self.clock.advance_to(to)
         self.refresh()
 
     def refresh(self) -> None:
         """Everything that follows from the time having passed."""
-        self.orders.expire(self)
+        self.account.begin_day()
+        self.orders.expire()
         for client in list(self.clients.values()):
             client.market_moved()
-        self.orders.evaluate(self)
+        self.orders.evaluate()
 
     def state(self) -> dict[str, int]:
         """How much there is of what."""
@@ -107,7 +91,7 @@ class Venue:
             "clients": len(self.clients),
             "messages": self.messages,
             "lines": sum(client.line_count for client in self.clients.values()),
-            "orders": self.orders.count,
+            "orders": len(self.orders),
             "working": len(self.orders.working()),
             "fills": self.orders.fill_count,
         }
@@ -129,3 +113,14 @@ class Venue:
         """Pass it on to the client that owns the order, if it is there."""
         if client := self.clients.get(client_id):
             client.order_error(order_id, error)
+
+
+def _position_fact(holding: Holding) -> dict[str, object]:
+    """A position at the start, as the truth log keeps it."""
+    contract = holding.listed.contract
+    return {
+        "con_id": contract.con_id,
+        "local_symbol": contract.local_symbol,
+        "quantity": holding.quantity,
+        "average_cost": holding.average_cost,
+    }

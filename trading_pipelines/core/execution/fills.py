@@ -14,7 +14,7 @@ may be negative, as those of a credit combo are. A market order is a limit of ±
 """
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def limit_fill(
@@ -44,5 +44,5 @@ def uniform_draw(seed: int, order: str, at: datetime) -> float:
     `order` is the order's reference or permanent id, `at` the clock's time: the same seed gives the
     same fills, whenever the messages arrive. 53 bits of SHA-256, so every value is a float below 1.
     """
-    digest = hashlib.sha256(f"{seed}|{order}|{at.isoformat()}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}|{order}|{at.astimezone(UTC).isoformat()}".encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2.0**53
