@@ -115,6 +115,16 @@ def conform(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     return ordered
 
 
+def refuse_outside(table: Table, rows: pl.DataFrame, scopes: Sequence[Scope]) -> None:
+    """DataError when a row is in none of `scopes`."""
+    outside = rows.filter(~within(table, scopes).fill_null(False)).height
+    if outside:
+        raise DataError(
+            f"{_label(table)}: {outside} of {rows.height} rows lie outside {predicate(table, scopes)}",
+            "a write may only bring rows of the slice it replaces",
+        )
+
+
 class Lake:
     """Delta tables under one root, a folder or an object-store URL."""
 
@@ -192,15 +202,9 @@ class Lake:
         """
         if not scopes or not all(scopes):
             raise DataError(f"{_label(table)}: a write must say what it replaces", "name at least one column")
-        replaced = predicate(table, scopes)
         rows = conform(table, frame)
-        outside = rows.filter(~within(table, scopes).fill_null(False)).height
-        if outside:
-            raise DataError(
-                f"{_label(table)}: {outside} of {rows.height} rows lie outside {replaced}",
-                "a write may only bring rows of the slice it replaces",
-            )
-        return self._commit(table, rows.to_arrow(), replaced)
+        refuse_outside(table, rows, scopes)
+        return self._commit(table, rows.to_arrow(), predicate(table, scopes))
 
     def _commit(self, table: Table, data: pa.Table, replaced: str) -> int:
         for pause in _pauses():
