@@ -4,13 +4,14 @@ The chain is one expiry of SPY at 500 on 2024-06-12, with quotes chosen so that 
 up: every option is quoted two cents around its mid.
 """
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import yaml
 
+from trading_pipelines.core.risk.facts import LegQuote, RiskFacts
 from trading_pipelines.core.strategies.strikes import CHAIN_COLUMNS
 from trading_pipelines.domain.contracts import Contract, Right, SecurityType, Side
 from trading_pipelines.domain.orders import Action, EntryContext, OpeningTerms, OrderIntent, OrderLeg
@@ -284,6 +285,49 @@ def closing_intent(**changes: Any) -> OrderIntent:
             **changes,
         }
     )
+
+
+def leg_quotes(**changes: Any) -> tuple[LegQuote, ...]:
+    """The condor's legs quoted live one second before the tick, as the execution op asks them."""
+    rows = chain().filter(pl.col("con_id").is_in([leg.contract.con_id for leg in CONDOR_LEGS]))
+    return tuple(
+        LegQuote(
+            **{
+                "con_id": con_id,
+                "bid": bid,
+                "ask": ask,
+                "quoted_at": AS_OF - timedelta(seconds=1),
+                "market_data_type": 1,
+                **changes,
+            }
+        )
+        for con_id, bid, ask in rows.select("con_id", "bid", "ask").iter_rows()
+    )
+
+
+def risk_facts(**changes: Any) -> RiskFacts:
+    """A healthy account of 100,000 dollars in the middle of a session, nothing at work, one condor held."""
+    values: dict[str, Any] = {
+        "mode": "simulated",
+        "account": ACCOUNT,
+        "halted": None,
+        "session_open": datetime(2024, 6, 12, 13, 30, tzinfo=UTC),
+        "session_close": datetime(2024, 6, 12, 20, 0, tzinfo=UTC),
+        "net_liquidation": 100_000.0,
+        "free_funds": 60_000.0,
+        "margin_change": 1_000.0,
+        "open_max_loss_usd": 1_400.0,
+        "daily_pnl_usd": -200.0,
+        "orders_today": 3,
+        "orders_last_minute": 0,
+        "known_refs": frozenset(),
+        "unresolved": (),
+        "differences": (),
+        "held": condor(),
+        "quotes": leg_quotes(),
+        **changes,
+    }
+    return RiskFacts(**values)
 
 
 def _position(values: dict[str, Any]) -> StrategyPosition:
