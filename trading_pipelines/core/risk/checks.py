@@ -57,7 +57,7 @@ class Case:
         """Dollars as a share of net liquidation; None unless both are known and it is positive."""
         total = _finite(self.facts.net_liquidation)
         amount = _finite(usd)
-        return None if amount is None or total is None or total <= 0 else amount / total
+        return None if amount is None or total is None or total <= 0 else _finite(amount / total)
 
 
 def numbers(case: Case) -> CheckResult:
@@ -254,7 +254,7 @@ def buying_power(case: Case) -> CheckResult:
         return _exempt("buying_power")
     free, change = case.share(case.facts.free_funds), case.share(case.facts.margin_change)
     limit = case.parameters.risk.min_buying_power_share
-    left = None if free is None or change is None else free - change
+    left = None if free is None or change is None else _finite(free - change)
     return CheckResult(
         name="buying_power",
         passed=left is not None and left >= limit - 1e-9,
