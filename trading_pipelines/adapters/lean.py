@@ -92,7 +92,7 @@ def read(file: SourceFile) -> Recording:
     contracts = [member(file, name) for name in names]
     rows = _parse(file, names, contents)
     stamped = _stamp(file, rows)
-    scaled = stamped.with_columns(pl.col(name) / file.format.price_scale for name in _PRICES[file.kind])
+    scaled = stamped.with_columns(_prices(stamped[name], file) for name in _PRICES[file.kind])
     described = scaled.with_columns(
         *_contract_columns(contracts, rows["member"]),
         resolution=pl.lit(file.resolution),
@@ -196,6 +196,12 @@ def _bad_field(file: SourceFile, fields: Sequence[str]) -> str:
         except ValueError:
             return f"has {text!r} where a number belongs"
     return ""
+
+
+def _prices(written: pl.Series, file: SourceFile) -> pl.Series:
+    """Prices as they are quoted. Numpy divides; Polars multiplies by the inverse: 748.5600000000001."""
+    prices = pl.Series(written.name, written.to_numpy() / file.format.price_scale)
+    return prices.fill_nan(None)
 
 
 def _contract_columns(contracts: Sequence[Member], numbers: pl.Series) -> list[pl.Series]:

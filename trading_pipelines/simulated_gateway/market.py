@@ -10,6 +10,7 @@ from trading_pipelines.core.market import calendar
 from trading_pipelines.domain.contracts import Contract, SecurityType
 from trading_pipelines.simulated_gateway import fair_values, universe
 from trading_pipelines.simulated_gateway.paths import Paths
+from trading_pipelines.simulated_gateway.patterns import matches
 from trading_pipelines.simulated_gateway.source import Bar, ListedContract, MarketQuote, OptionParameters
 from trading_pipelines.simulated_gateway.synthetic_bars import bars_of
 from trading_pipelines.simulated_gateway.synthetic_quotes import quotes_of
@@ -41,10 +42,7 @@ class SyntheticMarket:
         return universe.option(con_id) if con_id in self._option_ids else None
 
     def find(self, pattern: Contract) -> Sequence[ListedContract]:
-        """Contracts that match every field the pattern sets, by con_id where it has one, else in its order.
-
-        A field is set when it is neither empty nor, for the multiplier, 1.
-        """
+        """Contracts that match every field the pattern sets (con_id first), by expiry, strike and right."""
         if pattern.con_id:
             listed = self.contract(pattern.con_id)
             return [listed] if listed else []
@@ -57,7 +55,7 @@ class SyntheticMarket:
                 found = map(universe.option, self._narrowed(pattern))
             case _:
                 found = ()
-        return [listed for listed in found if _matches(pattern, listed)]
+        return [listed for listed in found if matches(pattern, listed)]
 
     def option_parameters(self, underlying_con_id: int) -> Sequence[OptionParameters]:
         """Option classes of an underlying; empty when it has none."""
@@ -144,24 +142,3 @@ class SyntheticMarket:
                 keep &= codes.right == pattern.right.sign
             found += con_ids[keep].tolist()
         return found
-
-
-def _matches(pattern: Contract, listed: ListedContract) -> bool:
-    contract = listed.contract
-    exchanges = {contract.exchange, listed.primary_exchange, *listed.valid_exchanges.split(",")}
-    return (
-        pattern.exchange in {"", *exchanges}
-        and pattern.multiplier in (1.0, contract.multiplier)
-        and pattern.local_symbol.split() in ([], contract.local_symbol.split())
-        and all(
-            not wanted or wanted == has
-            for wanted, has in (
-                (pattern.symbol, contract.symbol),
-                (pattern.currency, contract.currency),
-                (pattern.trading_class, contract.trading_class),
-                (pattern.expiry, contract.expiry),
-                (pattern.strike, contract.strike),
-                (pattern.right, contract.right),
-            )
-        )
-    )

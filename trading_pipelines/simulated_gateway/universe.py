@@ -189,6 +189,16 @@ def strikes(low: float, high: float, days_to_expiry: int) -> Floats:
     return np.unique(np.concatenate(parts))
 
 
+def occ_symbol(symbol: str, expiry: date, right: Right, strike: float) -> str:
+    """An option's own name, as the Options Clearing Corporation spells it."""
+    return f"{symbol:<6}{expiry:%y%m%d}{right.value}{round(strike * 1000):08d}"
+
+
+def future_symbol(root: str, expiry: date) -> str:
+    """A future's own name: root, month code, last digit of the year."""
+    return f"{root}{_MONTH_CODES[expiry.month - 1]}{expiry.year % 10}"
+
+
 def option(con_id: int) -> ListedContract:
     """An option as the exchange describes it."""
     codes = decode_options(np.array([con_id], dtype=np.int64))
@@ -201,7 +211,7 @@ def option(con_id: int) -> ListedContract:
             security_type=SecurityType.OPTION,
             symbol=underlying.symbol,
             exchange="SMART",
-            local_symbol=f"{underlying.symbol:<6}{expiry:%y%m%d}{right.value}{round(strike * 1000):08d}",
+            local_symbol=occ_symbol(underlying.symbol, expiry, right, strike),
             trading_class=underlying.symbol,
             multiplier=OPTION_MULTIPLIER,
             expiry=expiry,
@@ -228,7 +238,7 @@ def future(con_id: int) -> ListedContract:
             security_type=SecurityType.FUTURE,
             symbol=underlying.future,
             exchange="CME",
-            local_symbol=f"{underlying.future}{_MONTH_CODES[expiry.month - 1]}{expiry.year % 10}",
+            local_symbol=future_symbol(underlying.future, expiry),
             trading_class=underlying.future,
             multiplier=underlying.future_multiplier,
             expiry=expiry,

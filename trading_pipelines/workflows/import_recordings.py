@@ -54,7 +54,7 @@ class Imported:
 def import_recordings(
     read: Callable[[], Iterable[Recording]], lake: Lake, progress: Callable[[Imported], None]
 ) -> tuple[Imported, ...]:
-    """Read every recording once to see that all are whole, then again to write them; returns what was written.
+    """Read every recording to see that all are whole, then again to write them; returns what was written.
 
     Nothing is written when any file is not fit (SchemaMismatch of the reader). A repetition replaces what
     it wrote and doubles nothing. MissingData when there is nothing to import.
@@ -89,6 +89,5 @@ def _scope(recording: Recording) -> dict[str, Extent]:
     daily_bars = recording.table is BARS and scope["resolution"] == "daily"
     if not daily_bars or scope["security_type"] in _OPTIONS:
         return {**scope, "source": recording.source}
-    first, last = recording.frame["session"].min(), recording.frame["session"].max()
-    assert isinstance(first, date) and isinstance(last, date)  # a row without a session is no history
-    return {**scope, "session": (first, last + timedelta(days=1))}
+    sessions: list[date] = recording.frame["session"].to_list()
+    return {**scope, "session": (min(sessions), max(sessions) + timedelta(days=1))}
