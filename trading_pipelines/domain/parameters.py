@@ -101,6 +101,8 @@ class RegimeParameters(Model):
     short_average: PositiveCount
     long_average: PositiveCount
     band: Fraction
+    high_iv_rank: Percent
+    """IV rank from which volatility is called high; what an entry needs is `entries.sell_premium_above`."""
     vix_low: Positive
     vix_normal: Positive
     vix_high: Positive
