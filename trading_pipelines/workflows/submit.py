@@ -104,7 +104,7 @@ def _send(path: OrderPath, intent: OrderIntent, epoch: int) -> None:
 
 
 def _now(path: OrderPath, before: datetime) -> datetime:
-    """The time, or the last one known when the clock went away with the broker: a move is never lost for it."""
+    """The time, or the last one known when the clock went away with the broker."""
     try:
         return path.clock.now()
     except BrokerUnavailable:
