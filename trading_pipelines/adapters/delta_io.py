@@ -5,7 +5,8 @@ first day of a range, and accepts rows of another partition. This one takes keys
 `domain/tables.py`, never from metadata, and reads and writes through `adapters/delta.py` alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any, cast
 
@@ -137,13 +138,37 @@ class GuardedTypeHandler(DeltaLakePolarsTypeHandler):
         return len(sealed) == ticks.height
 
 
+class FixedLakeClient(DeltaLakeDbClient):
+    """Connects to one lake; the stock client asks the resource's configuration, which is fixed at load."""
+
+    def __init__(self, root: str, storage_options: Mapping[str, str] | None = None) -> None:
+        self._root = root.rstrip("/")
+        self._storage_options = dict(storage_options or {})
+
+    @contextmanager
+    def connect(  # type: ignore[override]  # a static method in the stock client
+        self, context: InputContext | OutputContext, table_slice: TableSlice
+    ) -> Iterator[TableConnection]:
+        """The table's place in the lake."""
+        yield TableConnection(
+            table_uri=f"{self._root}/{table_slice.schema}/{table_slice.table}",
+            storage_options=self._storage_options,
+            table_config=None,
+        )
+
+
 class GuardedDbIOManager(DbIOManager):
     """Finds table and partition of an asset: the key is [group, table], the columns are the catalogue's."""
 
-    def __init__(self, handler: GuardedTypeHandler, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        handler: GuardedTypeHandler,
+        catalogue: Catalogue = tables.table,
+        client: DeltaLakeDbClient | None = None,
+    ) -> None:
         super().__init__(
             type_handlers=[handler],
-            db_client=DeltaLakeDbClient(),
+            db_client=client or DeltaLakeDbClient(),
             database="deltalake",
             io_manager_name="GuardedDeltaIOManager",
             default_load_type=pl.DataFrame,

@@ -1,1 +1,1 @@
-"""Nouns of trading: contracts, orders, positions, decisions, tables, parameters, errors; imports none of ours."""
+"""Nouns of trading: contracts, orders, positions, decisions, tables, parameters, errors."""

@@ -18,7 +18,7 @@ Extent = Value | tuple[Value, Value] | AbstractSet[Value]
 UTC_TIME = pl.Datetime("us", "UTC")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a table is itself: schemas have no hash
 class Table:
     """One table of the lake.
 

@@ -1,32 +1,16 @@
 """Models to rows of the lake and back: verdicts, the journal's orders, and its fills."""
 
-from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
 import polars as pl
 
 from trading_pipelines.domain.orders import CheckResult, Fill, OrderIntent, OrderRecord, RiskVerdict
-from trading_pipelines.domain.tables import FILLS, ORDERS, VERDICTS, Table
+from trading_pipelines.domain.tables import FILLS, ORDERS, Table
 from trading_pipelines.ports import Journal, Lake
 
 DERIVED = frozenset({"run_id", "code_version"})
 VERDICT = ("order_ref", "decision_id", "payload_hash", "checked_at", "valid_until")
-
-
-def verdict_rows(verdicts: Sequence[RiskVerdict], session: date, as_of: datetime) -> pl.DataFrame:
-    """VERDICTS rows, one per check, without the derived columns."""
-    return _rows(
-        VERDICTS,
-        [
-            {"session": session, "as_of": as_of, "approved": verdict.approved}
-            | {name: getattr(verdict, name) for name in VERDICT}
-            | check.model_dump(exclude={"name"})
-            | {"check": check.name}
-            for verdict in verdicts
-            for check in verdict.checks
-        ],
-    )
 
 
 def verdicts(rows: pl.DataFrame) -> tuple[RiskVerdict, ...]:

@@ -1,0 +1,162 @@
+"""One whole session, tick by tick: the real Dagster jobs against the simulated gateway, clock stepped."""
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from trading_pipelines import settings
+from trading_pipelines.apps import gateway, home, summary
+from trading_pipelines.core.market import calendar
+from trading_pipelines.domain.errors import ConfigError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from trading_pipelines.simulated_gateway.control import GatewayControl
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run: a synthetic session by seed, or a recorded one."""
+
+    session: date
+    seed: int
+    replay: Path | None
+    underlyings: tuple[str, ...]
+    config: Path | None
+    ticks: int | None = None
+
+
+def run(plan: Plan) -> int:
+    """Run the session; 0 when every tick ran and our fills equal the gateway's ground truth."""
+    console = Console()
+    ticks = calendar.ticks(plan.session)[: plan.ticks]
+    settings.load()  # refuses before anything is cleared or started
+    data = Path(os.environ.get("TRADING_PIPELINES_DATA", settings.PROJECT / "data"))
+    dagster_home = home.make_anew(data)
+    port, control_port = gateway.free_ports(2)
+    os.environ.update(
+        home.simulated_environment(data, dagster_home, port, plan.session, _configurations(plan))
+        | _replayed_universe(plan)
+    )
+    options = gateway.Options(
+        port=port,
+        control_port=control_port,
+        seed=plan.seed,
+        replay=plan.replay,
+        underlyings=plan.underlyings,
+        session=plan.session,
+        start="08:00",
+        speed=0,
+        limits=False,
+        log=data / "gateway" / "truth.jsonl",
+    )
+    console.print(_headline(plan, len(ticks)))
+    started = time.monotonic()
+    with gateway.child(options, data / "gateway" / "gateway.log") as control:
+        _adopt_positions(control)
+        failed = _session(console, control, plan.session, ticks)
+    return summary.show(console, settings.load(), plan.session, failed, time.monotonic() - started)
+
+
+def _headline(plan: Plan, ticks: int) -> str:
+    what = f"recorded quotes of {plan.replay}" if plan.replay else f"synthetic market, seed {plan.seed}"
+    return f"NYSE session [bold]{plan.session}[/bold], {ticks} ticks, {what}"
+
+
+def _configurations(plan: Plan) -> list[Path]:
+    """A replay trades under config/replay.yaml unless another configuration is named."""
+    if plan.config is not None:
+        if not plan.config.is_file():
+            raise ConfigError(f"no configuration file {plan.config}", "name an existing file")
+        return [plan.config.resolve()]
+    return [settings.PROJECT / "config" / "replay.yaml"] if plan.replay else []
+
+
+def _replayed_universe(plan: Plan) -> dict[str, str]:
+    """A recording holds other instruments than the configuration watches: watch what is replayed."""
+    if not plan.underlyings:
+        return {}
+    stocks = ", ".join(
+        f"{{symbol: {name}, security_type: STK, exchange: SMART, currency: USD, trade_options: true}}"
+        for name in plan.underlyings
+    )
+    return {
+        f"{settings.OVERRIDE_PREFIX}UNIVERSE__UNDERLYINGS": f"[{stocks}]",
+        f"{settings.OVERRIDE_PREFIX}UNIVERSE__FUTURES": "[]",
+    }
+
+
+def _adopt_positions(control: "GatewayControl") -> None:
+    """The account holds positions of past sessions: our books know them, as if we had opened them."""
+    from trading_pipelines.adapters.journal import SqliteJournal
+
+    journal = SqliteJournal(settings.load().journal)
+    for position in control.book():
+        journal.save_position(position, position.opened_at)
+
+
+def _session(console: Console, control: "GatewayControl", session: date, ticks: list[datetime]) -> list[str]:
+    """Every job of the day at its time; returns a line for each run that did not succeed."""
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    import dagster as dg
+
+    from trading_pipelines.definitions import defs
+    from trading_pipelines.defs import schedules
+
+    open_, close = calendar.session_bounds(session)
+    moments = [("pre_open", open_ - schedules.BEFORE_OPEN, open_ - schedules.BEFORE_OPEN)]
+    moments += [("trading_cycle", tick, tick) for tick in ticks]
+    moments += [("end_of_day", close + schedules.AFTER_CLOSE, close)]
+    failed = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with dg.DagsterInstance.get() as instance, Progress(*columns, console=console) as progress:
+        task = progress.add_task("starting", total=len(moments))
+        for job, at, as_of in moments:
+            local = at.astimezone(gateway.NEW_YORK)
+            progress.update(task, description=f"{local:%H:%M} {job}")
+            control.step(at)
+            failed += _run(defs.resolve_job_def(job), instance, session, as_of)
+            progress.advance(task)
+    return failed
+
+
+def _run(
+    job: "dg.JobDefinition", instance: "dg.DagsterInstance", session: date, as_of: datetime
+) -> list[str]:
+    from trading_pipelines.defs import ticks
+
+    result = job.execute_in_process(
+        instance=instance,
+        partition_key=session.isoformat(),
+        tags=ticks.tags(as_of),
+        run_config=QUIET,
+        raise_on_error=False,
+    )
+    if result.success:
+        return []
+    lines = [
+        f"{as_of:%H:%M} UTC {job.name}, {event.step_key}: {_cause(event.step_failure_data)}"
+        for event in result.all_events
+        if event.is_step_failure
+    ]
+    return lines or [f"{as_of:%H:%M} UTC {job.name}: failed"]
+
+
+def _cause(failure: "dg.StepFailureData") -> str:
+    """What our own errors say, or else the first error of the chain, in one line."""
+    if failure.user_failure_data and failure.user_failure_data.description:
+        return failure.user_failure_data.description
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split()) if error else "failed"

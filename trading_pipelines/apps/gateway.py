@@ -1,0 +1,171 @@
+"""The simulated gateway as a program: alone on the command line, or as the child of demo and up."""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from datetime import time as time_of_day
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from trading_pipelines.core.market import calendar
+from trading_pipelines.domain.errors import BrokerUnavailable, ConfigError
+from trading_pipelines.simulated_gateway.control import GatewayControl
+from trading_pipelines.simulated_gateway.market import SyntheticMarket
+from trading_pipelines.simulated_gateway.opening_book import account_start, opening_book
+from trading_pipelines.simulated_gateway.server import Gateway
+
+NEW_YORK = ZoneInfo("America/New_York")
+HOST = "127.0.0.1"
+ACCOUNT = "DU1234567"
+REPLAY_CASH = 250_000.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a gateway is started with; `start` is New York time of the session's day."""
+
+    port: int
+    control_port: int
+    seed: int
+    replay: Path | None
+    underlyings: tuple[str, ...]
+    session: date
+    start: str
+    speed: float
+    limits: bool
+    log: Path | None
+
+    def arguments(self) -> list[str]:
+        """The command line that starts exactly this."""
+        arguments = [
+            *("--port", str(self.port), "--control-port", str(self.control_port), "--seed", str(self.seed)),
+            *("--date", self.session.isoformat(), "--start", self.start, "--speed", str(self.speed)),
+            "--limits" if self.limits else "--no-limits",
+        ]
+        if self.replay is not None:
+            arguments += ["--replay", str(self.replay)]
+        if self.underlyings:
+            arguments += ["--underlying", ",".join(self.underlyings)]
+        if self.log is not None:
+            arguments += ["--log", str(self.log)]
+        return arguments
+
+
+def run(options: Options) -> None:
+    """Serve until stopped; BrokerUnavailable when a port is taken, MissingData when nothing is recorded."""
+    calendar.session_bounds(options.session)  # a holiday is refused before anything is made
+    start = datetime.combine(options.session, _clock_time(options.start), NEW_YORK)
+    gateway = _gateway(options, start)
+
+    async def serve() -> None:
+        await gateway.start(HOST, options.port, options.control_port)
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(stop, gateway.stop)
+        print(f"gateway {HOST}:{gateway.port}, control {HOST}:{gateway.control_port}, {start}", flush=True)
+        await gateway.serve()
+
+    asyncio.run(serve())
+
+
+def _gateway(options: Options, start: datetime) -> Gateway:
+    if options.replay is not None:
+        from trading_pipelines.simulated_gateway.replay import ReplayMarket
+
+        source = ReplayMarket.load(options.replay, options.session, options.underlyings or None)
+        cash, positions, book = REPLAY_CASH, (), ()
+    else:
+        source = SyntheticMarket(options.seed, options.session)
+        book = opening_book(source, options.session, ACCOUNT, options.seed)
+        cash, positions = account_start(source, options.session, book)
+    return Gateway(
+        source,
+        start=start,
+        account=ACCOUNT,
+        cash=cash,
+        positions=positions,
+        book=book,
+        seed=options.seed,
+        speed=options.speed,
+        limits=options.limits,
+        truth=options.log,
+    )
+
+
+def _clock_time(text: str) -> time_of_day:
+    try:
+        return time_of_day.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is no time of day", "write HH:MM, New York time") from None
+
+
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for bound in sockets:
+            bound.bind((HOST, 0))
+        return [bound.getsockname()[1] for bound in sockets]
+    finally:
+        for bound in sockets:
+            bound.close()
+
+
+def refuse_taken(port: int) -> None:
+    """ConfigError when somebody listens on a loopback port already."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            raise ConfigError(
+                f"port {port} on {HOST} is taken", "stop what listens there, or choose another"
+            ) from None
+
+
+@contextmanager
+def child(options: Options, output: Path) -> Iterator[GatewayControl]:
+    """A gateway in a process of its own, stopped on the way out; BrokerUnavailable if it does not come up."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "trading_pipelines.apps.cli", "gateway", *options.arguments()],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops the child in order
+        )
+        try:
+            yield _connected(process, options, output)
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _connected(process: "subprocess.Popen[bytes]", options: Options, output: Path) -> GatewayControl:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            said = output.read_text(errors="replace").strip().splitlines()
+            raise BrokerUnavailable(
+                f"the simulated gateway did not start: {said[-1] if said else 'it said nothing'}",
+                f"see {output}",
+            )
+        try:
+            control = GatewayControl(HOST, options.control_port)
+            control.time()
+        except (OSError, BrokerUnavailable):
+            time.sleep(0.1)
+        else:
+            return control
+    raise BrokerUnavailable("the simulated gateway did not answer within 60 s", f"see {output}")

@@ -1,0 +1,54 @@
+"""Where a simulated session keeps its data, and how it starts from nothing without taking anything away."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from datetime import date, timedelta
+from pathlib import Path
+
+from trading_pipelines.domain.errors import ConfigError
+from trading_pipelines.settings import OVERRIDE_PREFIX, PROJECT, Mode
+
+MARKER = ".simulated"
+"""A data folder that carries this file was made by a simulation, and may be made anew by the next."""
+DAYS_BEFORE = timedelta(days=10)
+"""A simulated session's partitions begin shortly before it: a long calendar slows every event."""
+
+
+def make_anew(data: Path) -> Path:
+    """An empty data folder with a Dagster home in it; refuses a folder that a simulation did not make."""
+    if data.exists() and any(data.iterdir()) and not (data / MARKER).exists():
+        raise ConfigError(
+            f"{data} holds data that no simulation made, so it is not cleared",
+            "set TRADING_PIPELINES_DATA to another folder",
+        )
+    if data.exists():
+        shutil.rmtree(data)
+    data.mkdir(parents=True)
+    (data / MARKER).write_text("made by a simulation; cleared by the next one\n")
+    return dagster_home(data)
+
+
+def dagster_home(data: Path) -> Path:
+    """Dagster's home under the data folder, with the project's dagster.yaml in it."""
+    home = data / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+    return home
+
+
+def simulated_environment(
+    data: Path, home: Path, port: int, session: date, configs: Iterable[Path] = ()
+) -> dict[str, str]:
+    """The variables under which every process of a simulation runs."""
+    files = [str(config) for config in configs]
+    given = os.environ.get("TRADING_PIPELINES_CONFIG")
+    return {
+        "DAGSTER_HOME": str(home.resolve()),
+        "TRADING_PIPELINES_MODE": Mode.SIMULATED.value,
+        "TRADING_PIPELINES_DATA": str(data.resolve()),
+        "TRADING_PIPELINES_LAKE": str((data / "lake").resolve()),
+        "TRADING_PIPELINES_CONFIG": os.pathsep.join([*files, *([given] if given else [])]),
+        f"{OVERRIDE_PREFIX}BROKER__PORT": str(port),
+        f"{OVERRIDE_PREFIX}PARTITIONS__FIRST_SESSION": (session - DAYS_BEFORE).isoformat(),
+    }

@@ -1,0 +1,40 @@
+"""What of a tick a person is told."""
+
+import dagster as dg
+import polars as pl
+
+from trading_pipelines.core import alerts as told
+from trading_pipelines.defs.lake_assets import lake_asset
+from trading_pipelines.defs.resources import Desk
+from trading_pipelines.defs.ticks import tick_of
+from trading_pipelines.domain import tables
+
+
+@lake_asset(
+    tables.ALERTS,
+    decisions=tables.DECISIONS,
+    verdicts=tables.VERDICTS,
+    orders=tables.ORDERS,
+    reconciliation=tables.RECONCILIATION,
+)
+def alerts(
+    context: dg.AssetExecutionContext,
+    desk: Desk,
+    decisions: pl.DataFrame,
+    verdicts: pl.DataFrame,
+    orders: pl.DataFrame,
+    reconciliation: pl.DataFrame,
+) -> pl.DataFrame:
+    """Tell a person what is new, once; without a Slack token it is logged."""
+    tick = tick_of(context)
+    known = set(desk.lake.read(tables.ALERTS, session=tick.session)["key"])
+    found = told.alerts(decisions, verdicts, orders, reconciliation, tick.as_of)
+    rows = [
+        alert.model_dump() | {"delivered": desk.alerts.send(alert)}
+        for alert in found
+        if alert.key not in known
+    ]
+    columns = ("key", "severity", "title", "text", "at", "delivered")
+    return pl.DataFrame(rows, schema={name: tables.ALERTS.schema[name] for name in columns}).with_columns(
+        session=pl.lit(tick.session), as_of=pl.lit(tick.as_of).cast(tables.UTC_TIME)
+    )

@@ -1,0 +1,23 @@
+"""The one translation from our errors to Dagster's: only what may pass by itself is tried again."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import dagster as dg
+
+from trading_pipelines.domain.errors import TradingError
+
+
+@contextmanager
+def translated(*, may_retry: bool = True) -> Iterator[None]:
+    """TradingError becomes RetryRequested when it is retryable and `may_retry`, else a final Failure."""
+    try:
+        yield
+    except TradingError as error:
+        if error.retryable and may_retry:
+            raise dg.RetryRequested(max_retries=2, seconds_to_wait=1) from error
+        raise dg.Failure(
+            description=str(error),
+            metadata={"error": type(error).__name__, "problem": error.problem, "remedy": error.remedy},
+            allow_retries=False,
+        ) from error

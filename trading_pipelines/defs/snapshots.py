@@ -1,0 +1,113 @@
+"""Snapshots of the market and of the account at one tick, and the contracts they are taken of."""
+
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from trading_pipelines.core.market import calendar, chain, quality
+from trading_pipelines.defs.failures import translated
+from trading_pipelines.defs.lake_assets import describe, fit_check, key, lake_asset
+from trading_pipelines.defs.partitions import CME_TRADE_DATES, NYSE_SESSIONS
+from trading_pipelines.defs.resources import Desk
+from trading_pipelines.defs.ticks import PARTITION_TAG, Tick, tick_of
+from trading_pipelines.domain import tables
+from trading_pipelines.workflows import history, snapshot
+
+
+@dg.asset(key=key(tables.BARS), **describe(tables.BARS))
+def bars(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult[None]:
+    """Daily bars and implied volatility of what is watched, completed once before a session."""
+    with translated():
+        session = date.fromisoformat(context.run.tags[PARTITION_TAG])
+        added = history.complete_daily_bars(
+            desk.history, desk.market_data, desk.lake, session, desk.parameters
+        )
+        return dg.MaterializeResult(metadata={"dagster/row_count": added})
+
+
+@dg.asset(key=key(tables.CONTRACTS), partitions_def=NYSE_SESSIONS, **describe(tables.CONTRACTS))
+def contracts(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult[None]:
+    """The option chains as the broker lists them, read once a session."""
+    with translated():
+        tick = tick_of(context)
+        listed = snapshot.list_chains(
+            desk.market_data, desk.lake, desk.parameters.universe, tick.session, tick.as_of
+        )
+        return dg.MaterializeResult(metadata={"dagster/row_count": listed})
+
+
+@lake_asset(tables.UNDERLYINGS)
+def underlyings(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
+    """Quotes of the watched stocks and indices."""
+    tick, parameters = tick_of(context), desk.parameters
+    watched = snapshot.instruments(desk.market_data, parameters.universe)
+    quotes = desk.market_data.quotes(watched, timeout_seconds=parameters.snapshots.timeout_seconds)
+    return chain.quote_rows(watched, quotes, tick.session, tick.as_of)
+
+
+@lake_asset(tables.FUTURES)
+def futures(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
+    """Quotes of the front futures at this NYSE tick."""
+    tick, parameters = tick_of(context), desk.parameters
+    front = snapshot.front_futures(desk.market_data, parameters.universe, tick.session)
+    quotes = desk.market_data.quotes(front, timeout_seconds=parameters.snapshots.timeout_seconds)
+    return chain.quote_rows(front, quotes, tick.session, tick.as_of)
+
+
+@lake_asset(tables.OPTIONS, deps=[tables.CONTRACTS], underlyings=tables.UNDERLYINGS)
+def options(context: dg.AssetExecutionContext, desk: Desk, underlyings: pl.DataFrame) -> pl.DataFrame:
+    """Quotes of the options that matter: near the money, in the expiry window, and all that is held."""
+    tick, parameters = tick_of(context), desk.parameters.snapshots
+    listing = desk.lake.read(tables.CONTRACTS, session=tick.session)
+    prices = underlyings.select("symbol", price=pl.coalesce("price", "previous_close"))
+    held = {leg.contract.con_id for position in desk.journal.positions() for leg in position.legs}
+    selected = chain.select(listing, prices, tick.session, parameters, held)
+    quotes = desk.market_data.quotes(selected, timeout_seconds=parameters.timeout_seconds)
+    return chain.option_rows(selected, quotes, prices, tick.session, tick.as_of)
+
+
+@lake_asset(tables.ACCOUNT)
+def account(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
+    """Account values at this tick."""
+    tick = tick_of(context)
+    return pl.DataFrame([desk.broker.account().model_dump()]).with_columns(
+        session=pl.lit(tick.session), as_of=pl.lit(tick.as_of).cast(tables.UTC_TIME)
+    )
+
+
+@dg.asset(key=key(tables.GLOBEX), partitions_def=CME_TRADE_DATES, **describe(tables.GLOBEX))
+def globex(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
+    """Quotes of the front futures, through the 23-hour session."""
+    with translated():
+        tick, parameters = tick_of(context), desk.parameters
+        front = snapshot.front_futures(desk.market_data, parameters.universe, tick.session)
+        quotes = desk.market_data.quotes(front, timeout_seconds=parameters.snapshots.timeout_seconds)
+        rows = chain.quote_rows(front, quotes, tick.session, tick.as_of)
+        return rows.rename({"session": "trade_date"}).select(tables.GLOBEX.schema.names())
+
+
+@fit_check(tables.UNDERLYINGS)
+def underlyings_are_fit(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str]:
+    """Prices that decisions may rest on: live, fresh, two-sided, and no jump that no market makes."""
+    return quality.underlying_findings(frame, tick.as_of, desk.parameters.quality)
+
+
+@fit_check(tables.OPTIONS)
+def options_are_fit(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str]:
+    """A chain that decisions may rest on: complete enough, fresh, live, not crossed.
+
+    The first tick of a session may have no quotes yet: nothing is decided on it, and nothing is wrong.
+    """
+    if tick.as_of == calendar.session_bounds(tick.session)[0] and not frame["bid"].count():
+        return []
+    return quality.option_findings(frame, tick.as_of, desk.parameters.quality)
+
+
+@fit_check(tables.ACCOUNT)
+def account_is_reported(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str]:
+    """An account report that sizes and limits may rest on."""
+    unusable = frame.filter(~(pl.col("net_liquidation") > 0)).height
+    if frame.height == 1 and not unusable and frame.item(0, "account") == desk.account:
+        return []
+    return [f"the report of account {desk.account} is missing or has no net liquidation value"]
