@@ -67,8 +67,9 @@ def catastrophe(parameters: Parameters) -> Condition:
     """
     exits = parameters.exits
     move = pl.col("price") / pl.col("price_then") - 1
-    adverse = -pl.col("delta").sign() * move
-    rise = pl.when(pl.col("vega_per_vol_point") < 0).then(pl.col("iv30") / pl.col("iv30_then") - 1)
+    delta, vega = pl.col("delta"), pl.col("vega_per_vol_point")
+    adverse = pl.when(delta.is_finite()).then(-delta.sign() * move)
+    rise = pl.when(vega.is_finite() & (vega < 0)).then(pl.col("iv30") / pl.col("iv30_then") - 1)
     never = pl.lit(float("-inf"))
     volatility_leads = (rise / exits.catastrophe_iv_rise).fill_null(never) > (
         adverse / exits.catastrophe_move
