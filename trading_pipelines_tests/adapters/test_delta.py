@@ -220,7 +220,7 @@ def shared_lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     return lake
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=12))
 def test_any_text_names_exactly_its_own_slice(shared_lake: Lake, text: str) -> None:
     name = f"{text}'"
