@@ -19,7 +19,7 @@ from scipy.signal import lfilter
 
 from trading_pipelines.core.market import calendar
 from trading_pipelines.domain.errors import DataError
-from trading_pipelines.simulated_gateway.universe import DAY_ZERO, UNDERLYINGS, Floats, Integers
+from trading_pipelines.simulated_gateway.universe import DAY_ZERO, UNDERLYINGS, Floats
 
 REFERENCE = date(2024, 6, 11)
 """At the close of this session the levels are anchored."""
@@ -46,7 +46,7 @@ _JUMP_VOLATILITY = -60.0
 """Shock to the fast volatility per log-return of a jump."""
 _SESSION_STEP, _NIGHT_STEP = 30.0, 120.0
 _DAILY, _JUMPS, _ANCHOR, _NIGHT, _SESSION = range(5)
-_MARGIN_DAYS = 14
+_MARGIN_DAYS = 60
 _PERIODS_KEPT = 16
 
 
@@ -68,7 +68,7 @@ class State:
 
 
 class Paths:
-    """One seed's history from 2010 to two weeks after `last`."""
+    """One seed's history from 2010 to two months after `last`."""
 
     def __init__(self, seed: int, last: date) -> None:
         self.seed = seed
@@ -99,11 +99,7 @@ class Paths:
 
     def state(self, times: Floats) -> State:
         """Prices and volatilities at any times (seconds of the epoch), also overnight; shape (times, 3)."""
-        if times.size and (times.min() < self.closes[0] or times.max() > self.closes[-1]):
-            raise DataError(
-                f"the synthetic market is asked for a time outside {self.sessions[1]} to {self.sessions[-1]}",
-                "start the gateway with a --date in that range",
-            )
+        self._require(times)
         periods = np.searchsorted(self.closes, times, side="left")
         log_price = np.empty((times.size, len(UNDERLYINGS)))
         log_volatility = np.empty_like(log_price)
@@ -118,11 +114,9 @@ class Paths:
 
     def cash_times(self, times: Floats) -> Floats:
         """The last moment at or before each time when the NYSE traded: its last close out of hours."""
-        return np.asarray(np.minimum(times, self.closes[self.session_positions(times)]))
-
-    def session_positions(self, times: Floats) -> Integers:
-        """Position of the session that began last at each time."""
-        return np.searchsorted(self.opens, times, side="right") - 1
+        self._require(times)
+        begun = np.searchsorted(self.opens, times, side="right") - 1
+        return np.asarray(np.minimum(times, self.closes[begun]))
 
     def closing_prices(self, underlying: int) -> Floats:
         """The close of every session, in their order."""
@@ -138,6 +132,14 @@ class Paths:
         end = max(int(np.searchsorted(days, np.datetime64(before))), begin + 1)
         closes = np.exp(self._log_close[begin:end, underlying])
         return float(closes.min()), float(closes.max())
+
+    def _require(self, times: Floats) -> None:
+        """DataError unless every time lies in the simulated years."""
+        if times.size and (times.min() < self.closes[0] or times.max() > self.closes[-1]):
+            raise DataError(
+                f"the synthetic market is asked for a time outside {self.sessions[1]} to {self.sessions[-1]}",
+                "ask for one in that range, or start the gateway with a later --date",
+            )
 
     def _build_period(self, position: int) -> Period:
         """The bridge from the close before a session to its own, through its open."""

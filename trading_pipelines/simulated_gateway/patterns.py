@@ -12,7 +12,8 @@ def matches(pattern: Contract, listed: ListedContract) -> bool:
     contract = listed.contract
     exchanges = {contract.exchange, listed.primary_exchange, *listed.valid_exchanges.split(",")}
     return (
-        pattern.exchange in {"", *exchanges}
+        pattern.security_type is contract.security_type
+        and pattern.exchange in {"", *exchanges}
         and pattern.multiplier in (1.0, contract.multiplier)
         and pattern.local_symbol.split() in ([], contract.local_symbol.split())
         and all(

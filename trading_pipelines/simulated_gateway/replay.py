@@ -80,11 +80,7 @@ class RecordedMarket:
         near: Iterable[ListedContract] = self._listed
         if pattern.symbol:
             near = self._by_symbol.get((pattern.security_type, pattern.symbol), ())
-        return [
-            listed
-            for listed in near
-            if listed.contract.security_type is pattern.security_type and matches(pattern, listed)
-        ]
+        return [listed for listed in near if matches(pattern, listed)]
 
     def option_parameters(self, underlying_con_id: int) -> Sequence[OptionParameters]:
         """The option class of an underlying; empty when none was recorded."""
