@@ -154,7 +154,7 @@ def execution_details(execution: Execution, request_id: int, account: str, versi
 
 def commission_report(execution: Execution) -> bytes:
     """commissionReport; a fill that opened has no realised profit, which is said as unset."""
-    realised = UNSET_DOUBLE if execution.realised_pnl is None else execution.realised_pnl
+    realised = UNSET_DOUBLE if execution.realised_pnl is None else round(execution.realised_pnl, 6)
     return frame(Reply.COMMISSION, 1, execution.exec_id, execution.commission, "USD", realised, "", "")
 
 

@@ -9,7 +9,7 @@ from trading_pipelines.simulated_gateway.account import Holding, HoldingValue, V
 from trading_pipelines.simulated_gateway.contracts import contract_fields, written_expiry, written_multiplier
 from trading_pipelines.simulated_gateway.ids import Reply
 from trading_pipelines.simulated_gateway.source import Bar, ListedContract, OptionParameters
-from trading_pipelines.simulated_gateway.wire import Field, frame
+from trading_pipelines.simulated_gateway.wire import Field, frame, whole
 
 _DAY_SECONDS = 86_400
 _ZONE = "US/Eastern"
@@ -127,7 +127,7 @@ def position(holding: Holding, account: str) -> bytes:
         account,
         *contract_fields(listed, exchange),
         holding.quantity,
-        holding.average_cost,
+        round(holding.average_cost, 6),
     )
 
 
@@ -141,7 +141,7 @@ def portfolio(value: HoldingValue, account: str) -> bytes:
         holding.quantity,
         round(value.price, 6),
         round(value.market_value, 2),
-        holding.average_cost,
+        round(holding.average_cost, 6),
         round(value.unrealised_pnl, 2),
         round(holding.realised_pnl, 2),
         account,
@@ -221,7 +221,7 @@ def historical_data(bars: Sequence[Bar], request_id: int, seconds: int, epoch_da
     fields: list[Field] = []
     for bar in bars:
         fields += [_bar_date(bar.start, seconds, epoch_dates), bar.open, bar.high, bar.low, bar.close]
-        fields += [bar.volume, bar.average, bar.count]
+        fields += [whole(bar.volume), bar.average, bar.count]
     first, last = written_time(bars[0].start), written_time(bars[-1].start)
     return frame(Reply.HISTORICAL_DATA, request_id, first, last, len(bars), *fields)
 

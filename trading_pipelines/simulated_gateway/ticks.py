@@ -3,7 +3,7 @@
 from trading_pipelines.domain.contracts import Right
 from trading_pipelines.simulated_gateway.ids import GenericTick, Reply, Tick
 from trading_pipelines.simulated_gateway.source import ListedContract, MarketQuote, ModelGreeks
-from trading_pipelines.simulated_gateway.wire import frame, framed
+from trading_pipelines.simulated_gateway.wire import frame, framed, whole
 
 LIVE = 1
 FROZEN = 2
@@ -25,7 +25,7 @@ def ticks(quote: MarketQuote, request_id: int) -> list[bytes]:
     ]
     if quote.last is not None:
         sent.append(_price(request_id, Tick.LAST, quote.last, quote.last_size))
-        sent.append(framed(f"{Reply.TICK_SIZE:d}\x006\0{request_id}\0{Tick.VOLUME:d}\0{quote.volume}"))
+        sent.append(framed(f"{Reply.TICK_SIZE:d}\x006\0{request_id}\0{Tick.VOLUME:d}\0{whole(quote.volume)}"))
     for tick, price in (
         (Tick.OPEN, quote.open),
         (Tick.HIGH, quote.high),
@@ -51,10 +51,10 @@ def generic_ticks(
     right = listed.contract.right
     if right is not None and GenericTick.OPTION_VOLUME in asked:
         tick = Tick.CALL_VOLUME if right is Right.CALL else Tick.PUT_VOLUME
-        sent.append(frame(Reply.TICK_SIZE, 6, request_id, tick, quote.volume))
+        sent.append(frame(Reply.TICK_SIZE, 6, request_id, tick, whole(quote.volume)))
     if right is not None and GenericTick.OPEN_INTEREST in asked and quote.open_interest is not None:
         tick = Tick.CALL_OPEN_INTEREST if right is Right.CALL else Tick.PUT_OPEN_INTEREST
-        sent.append(frame(Reply.TICK_SIZE, 6, request_id, tick, quote.open_interest))
+        sent.append(frame(Reply.TICK_SIZE, 6, request_id, tick, whole(quote.open_interest)))
     if GenericTick.IMPLIED_VOLATILITY in asked and volatility is not None:
         sent.append(frame(Reply.TICK_GENERIC, 6, request_id, Tick.IMPLIED_VOLATILITY, volatility))
     return sent
@@ -63,7 +63,7 @@ def generic_ticks(
 def _price(request_id: int, tick: Tick, price: float | None, size: float) -> bytes:
     if price is None:
         return framed(f"1\x006\0{request_id}\0{tick:d}\0-1.0\x000\x000")
-    return framed(f"1\x006\0{request_id}\0{tick:d}\0{price}\0{size}\x000")
+    return framed(f"1\x006\0{request_id}\0{tick:d}\0{price}\0{whole(size)}\x000")
 
 
 def _option_ticks(quote: MarketQuote, model: ModelGreeks, request_id: int) -> list[bytes]:

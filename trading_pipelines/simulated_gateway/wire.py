@@ -75,6 +75,11 @@ def framed(payload: str) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
+def whole(number: float) -> str:
+    """A size or volume: without a fraction where it has none, since older clients read a whole number."""
+    return str(int(number)) if number == int(number) else str(number)
+
+
 def _text(field: Field) -> str:
     if field is None:
         return ""
