@@ -20,18 +20,19 @@ from trading_pipelines.simulated_gateway.universe import UNDERLYINGS, Integers
 class SyntheticMarket:
     """SPY, QQQ, IWM with options, VIX, VIX3M and the futures ES, NQ, RTY, from one seed.
 
-    `session` decides which options and futures are listed; quotes and bars are served for any time.
+    `session` decides which options and futures are listed; quotes and bars are served for any time. DataError
+    when it is none. `paths` spares drawing them again, where they reach that far.
     """
 
-    def __init__(self, seed: int, session: date) -> None:
+    def __init__(self, seed: int, session: date, paths: Paths | None = None) -> None:
         calendar.session_bounds(session)  # a day without a session has no listing: it says so
         self.seed = seed
         self.session = session
-        self._paths = Paths(seed, session)
+        self._paths = paths or Paths(seed, session)
 
     def on(self, session: date) -> "SyntheticMarket":
         """The same market with the listing of another session."""
-        return SyntheticMarket(self.seed, session)
+        return SyntheticMarket(self.seed, session, self._paths if session <= self.session else None)
 
     def contract(self, con_id: int) -> ListedContract | None:
         """One listed contract."""
