@@ -56,6 +56,8 @@ class GuardedTypeHandler(DeltaLakePolarsTypeHandler):
     def __init__(self, catalogue: Catalogue = tables.table, journal_path: str | None = None) -> None:
         self._catalogue = catalogue
         self._journal_path = journal_path
+        self._written: dict[tuple[Table, datetime], pl.DataFrame] = {}
+        """What this run wrote for its tick: the next step need not read back what it was just handed."""
 
     def handle_output(
         self, context: OutputContext, table_slice: TableSlice, obj: Frames, connection: TableConnection
@@ -80,6 +82,8 @@ class GuardedTypeHandler(DeltaLakePolarsTypeHandler):
             version = lake.version(table)
         else:
             version = lake.write(table, rows, scopes)
+        if tick is not None and "as_of" in table.slice_by:
+            self._written[table, tick] = rows.sort(table.key)
         context.add_output_metadata(
             {
                 "dagster/row_count": rows.height,
@@ -100,13 +104,15 @@ class GuardedTypeHandler(DeltaLakePolarsTypeHandler):
         table = self._catalogue(table_slice.schema, table_slice.table)
         scope: dict[str, Extent] = dict(_partition(table, table_slice))
         wanted = (context.definition_metadata or {}).get("slice", "partition")
+        written = None
         if wanted == "tick":
-            scope["as_of"] = _required_tick(context, table)
+            scope["as_of"] = tick = _required_tick(context, table)
+            written = self._written.get((table, tick))
         elif wanted != "partition":
             raise ConfigError(f"an input cannot be the {wanted!r} of a table", "say tick or partition")
         lazy = context.dagster_type.typing_type is pl.LazyFrame
-        frame = _lake(table, connection).scan(table, scope)
-        if not lazy:
+        frame = _lake(table, connection).scan(table, scope) if written is None else written.lazy()
+        if not lazy and written is None:
             frame = frame.sort(table.key)
         if table_slice.columns is not None:
             frame = frame.select(table_slice.columns)

@@ -8,6 +8,7 @@ from trading_pipelines.defs.lake_assets import lake_asset
 from trading_pipelines.defs.resources import Desk
 from trading_pipelines.defs.ticks import tick_of
 from trading_pipelines.domain import tables
+from trading_pipelines.domain.decisions import Alert, Severity
 
 
 @lake_asset(
@@ -38,3 +39,11 @@ def alerts(
     return pl.DataFrame(rows, schema={name: tables.ALERTS.schema[name] for name in columns}).with_columns(
         session=pl.lit(tick.session), as_of=pl.lit(tick.as_of).cast(tables.UTC_TIME)
     )
+
+
+def tell(context: dg.AssetExecutionContext, desk: Desk, title: str, text: str) -> None:
+    """A message to a person, kept as metadata of the asset that wrote it."""
+    tick = tick_of(context)
+    alert = Alert(key=f"{title} {tick.as_of}", severity=Severity.INFO, title=title, text=text, at=tick.as_of)
+    delivered = desk.alerts.send(alert)
+    context.add_output_metadata({"text": dg.MetadataValue.md(text), "delivered": delivered})

@@ -51,12 +51,12 @@ TRADING_CYCLE = _job(
 PRE_OPEN = _job(
     "pre_open",
     "Before the open: history and chain completed, positions reconciled, the day's plan.",
-    (tables.BARS, tables.CONTRACTS, tables.POSITIONS, tables.RECONCILIATION),
+    (tables.BARS, tables.CONTRACTS, tables.POSITIONS, tables.RECONCILIATION, tables.PLAN),
 )
 END_OF_DAY = _job(
     "end_of_day",
     "After the close: the session's statistics and a report on every position.",
-    (tables.SESSION_STATISTICS,),
+    (tables.SESSION_STATISTICS, tables.REPORT),
 )
 FUTURES_SNAPSHOTS = _job(
     "futures_snapshots", "Futures through the 23-hour Globex session, by CME trade date.", (tables.GLOBEX,)

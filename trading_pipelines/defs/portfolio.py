@@ -3,8 +3,11 @@
 import dagster as dg
 import polars as pl
 
+from trading_pipelines.core.market import calendar, quality
 from trading_pipelines.core.portfolio import reconciliation as books
-from trading_pipelines.core.portfolio import valuation
+from trading_pipelines.core.portfolio import report, valuation
+from trading_pipelines.core.rules import catastrophe, engine
+from trading_pipelines.defs.alerts import tell
 from trading_pipelines.defs.lake_assets import fit_check, lake_asset
 from trading_pipelines.defs.resources import Desk
 from trading_pipelines.defs.ticks import Tick, tick_of
@@ -73,3 +76,40 @@ def books_agree(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str]:
         f"{row['actual']:g} ({row['kind']})"
         for row in frame.filter(~pl.col("kind").is_in(["match", "external"])).iter_rows(named=True)
     ]
+
+
+@lake_asset(tables.PLAN, deps=[tables.RECONCILIATION])
+def plan(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
+    """Before the open, by what was last known: the rule each position is nearest to, and allowed entries."""
+    tick, parameters = tick_of(context), desk.parameters
+    options, greeks, regime = (
+        _last_known(desk, tick, table)
+        for table in (tables.OPTIONS, tables.OPTION_GREEKS, tables.MARKET_REGIME)
+    )
+    valued = valuation.value(
+        desk.journal.positions(), options, greeks, tick.session, tick.as_of, parameters.quality
+    )
+    exits = engine.evaluate_exits(
+        valued, pl.DataFrame(schema=catastrophe.MARKET_COLUMNS), parameters, tick.as_of
+    )
+    entries = engine.evaluate_entries(
+        regime,
+        quality.option_quality(options, tick.as_of, parameters.quality),
+        valued,
+        parameters,
+        tick.session,
+        tick.as_of,
+        reconciliation=desk.lake.read(tables.RECONCILIATION, session=tick.session, as_of=tick.as_of),
+        unresolved={order.intent.underlying for order in desk.journal.orders(unresolved=True)},
+    )
+    coming = report.plan(pl.concat([exits, entries]))
+    tell(context, desk, f"Plan for {tick.session}", report.plan_text(coming, tick.session))
+    return report.plan_rows(coming).with_columns(
+        session=pl.lit(tick.session), as_of=pl.lit(tick.as_of).cast(tables.UTC_TIME)
+    )
+
+
+def _last_known(desk: Desk, tick: Tick, table: tables.Table) -> pl.DataFrame:
+    """The last tick of the session before."""
+    before = desk.lake.read(table, session=calendar.sessions_before(tick.session, 1)[0])
+    return before.filter(pl.col("as_of") == pl.col("as_of").max())

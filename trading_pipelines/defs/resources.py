@@ -114,7 +114,7 @@ class Desk(dg.ConfigurableResource):
 
 @dg.io_manager
 def lake_io_manager(context: dg.InitResourceContext) -> GuardedDbIOManager:
-    """The guarded way into the lake that is configured when the run starts; the journal says what is sealed."""
+    """The guarded way into the lake configured when the run starts; the journal says what is sealed."""
     loaded = settings.load()
     return GuardedDbIOManager(
         GuardedTypeHandler(journal_path=str(loaded.journal)), client=FixedLakeClient(loaded.lake)

@@ -25,7 +25,7 @@ def verdicts(
     reconciliation: pl.DataFrame,
     account: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Every pre-trade check of every intent, with value and limit; one that is not known to hold has failed."""
+    """Every pre-trade check of every intent, with value and limit; what is not known has failed."""
     tick = tick_of(context)
     orders = [OrderIntent.model_validate_json(text) for text in intents["intent"]]
     at_open = account.sort("as_of").item(0, "net_liquidation") if account.height else None
@@ -35,7 +35,7 @@ def verdicts(
 
 @fit_check(tables.VERDICTS)
 def every_intent_is_judged(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str]:
-    """Each intent of the tick has the verdict of exactly its payload, and no verdict is without its intent."""
+    """Each intent of the tick has the verdict of its very payload, and no verdict is without intent."""
     wanted = desk.lake.read(tables.INTENTS, session=tick.session, as_of=tick.as_of)
     pairs = ("order_ref", "payload_hash")
     asked, judged = (set(rows.select(pairs).iter_rows()) for rows in (wanted, frame))

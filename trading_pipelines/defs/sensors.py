@@ -38,10 +38,8 @@ def notify_of_failure(context: dg.RunFailureSensorContext) -> None:
     """Tell a person of a failed run; without a Slack token it is logged."""
     loaded = settings.load()
     run = context.dagster_run
-    steps = [
-        f"{event.step_key}: {event.step_failure_data.error.message.strip() if event.step_failure_data.error else ''}"
-        for event in context.get_step_failure_events()
-    ]
+    errors = [(event.step_key, event.step_failure_data.error) for event in context.get_step_failure_events()]
+    steps = [f"{step}: {error.message.strip()}" for step, error in errors if error is not None]
     alert = Alert(
         key=f"run {run.run_id}",
         severity=Severity.CRITICAL,

@@ -12,6 +12,7 @@ from trading_pipelines.defs.partitions import CME_TRADE_DATES, NYSE_SESSIONS
 from trading_pipelines.defs.resources import Desk
 from trading_pipelines.defs.ticks import PARTITION_TAG, Tick, tick_of
 from trading_pipelines.domain import tables
+from trading_pipelines.domain.contracts import SecurityType
 from trading_pipelines.workflows import history, snapshot
 
 
@@ -20,37 +21,44 @@ def bars(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult[
     """Daily bars and implied volatility of what is watched, completed once before a session."""
     with translated():
         session = date.fromisoformat(context.run.tags[PARTITION_TAG])
+        if desk.lake.has_rows(tables.CONTRACTS, session=session):
+            return dg.MaterializeResult(metadata={"dagster/row_count": 0})  # prepared before, today
         added = history.complete_daily_bars(
             desk.history, desk.market_data, desk.lake, session, desk.parameters
         )
         return dg.MaterializeResult(metadata={"dagster/row_count": added})
 
 
-@dg.asset(key=key(tables.CONTRACTS), partitions_def=NYSE_SESSIONS, **describe(tables.CONTRACTS))
+@dg.asset(
+    key=key(tables.CONTRACTS),
+    deps=[key(tables.BARS)],
+    partitions_def=NYSE_SESSIONS,
+    **describe(tables.CONTRACTS),
+)
 def contracts(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult[None]:
-    """The option chains as the broker lists them, read once a session."""
+    """What the session's snapshots are taken of, asked once."""
     with translated():
         tick = tick_of(context)
-        listed = snapshot.list_chains(
+        listed = snapshot.list_contracts(
             desk.market_data, desk.lake, desk.parameters.universe, tick.session, tick.as_of
         )
         return dg.MaterializeResult(metadata={"dagster/row_count": listed})
 
 
-@lake_asset(tables.UNDERLYINGS)
+@lake_asset(tables.UNDERLYINGS, deps=[tables.CONTRACTS])
 def underlyings(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
     """Quotes of the watched stocks and indices."""
     tick, parameters = tick_of(context), desk.parameters
-    watched = snapshot.instruments(desk.market_data, parameters.universe)
+    watched = snapshot.listing(desk.lake, tick.session, SecurityType.STOCK, SecurityType.INDEX)
     quotes = desk.market_data.quotes(watched, timeout_seconds=parameters.snapshots.timeout_seconds)
     return chain.quote_rows(watched, quotes, tick.session, tick.as_of)
 
 
-@lake_asset(tables.FUTURES)
+@lake_asset(tables.FUTURES, deps=[tables.CONTRACTS])
 def futures(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
     """Quotes of the front futures at this NYSE tick."""
     tick, parameters = tick_of(context), desk.parameters
-    front = snapshot.front_futures(desk.market_data, parameters.universe, tick.session)
+    front = snapshot.listing(desk.lake, tick.session, SecurityType.FUTURE)
     quotes = desk.market_data.quotes(front, timeout_seconds=parameters.snapshots.timeout_seconds)
     return chain.quote_rows(front, quotes, tick.session, tick.as_of)
 
@@ -59,10 +67,10 @@ def futures(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
 def options(context: dg.AssetExecutionContext, desk: Desk, underlyings: pl.DataFrame) -> pl.DataFrame:
     """Quotes of the options that matter: near the money, in the expiry window, and all that is held."""
     tick, parameters = tick_of(context), desk.parameters.snapshots
-    listing = desk.lake.read(tables.CONTRACTS, session=tick.session)
+    chains = snapshot.listing(desk.lake, tick.session, SecurityType.OPTION)
     prices = underlyings.select("symbol", price=pl.coalesce("price", "previous_close"))
     held = {leg.contract.con_id for position in desk.journal.positions() for leg in position.legs}
-    selected = chain.select(listing, prices, tick.session, parameters, held)
+    selected = chain.select(chains, prices, tick.session, parameters, held)
     quotes = desk.market_data.quotes(selected, timeout_seconds=parameters.timeout_seconds)
     return chain.option_rows(selected, quotes, prices, tick.session, tick.as_of)
 

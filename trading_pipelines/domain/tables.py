@@ -98,10 +98,11 @@ Model columns are the broker's own Greeks: vega per volatility point, theta per 
 CONTRACTS = Table(
     "snapshots",
     "contracts",
-    "Option contracts listed by the broker for one session, read once.",
+    "What one session's snapshots are taken of: instruments, front futures and option chains, listed once.",
     pl.Schema({**_TICK, **_CONTRACT, "exercise_style": pl.String()}),
     key=("session", "con_id"),
-    slice_by=("symbol",),
+    slice_by=(),
+    sealed=False,
 )
 OPTIONS = Table(
     "snapshots",
@@ -615,18 +616,19 @@ FILLS = Table(
 PLAN = Table(
     "portfolio",
     "plan",
-    "Before the open: what each position is nearest to, and which entries are allowed.",
+    "Before the open: the rule each position is nearest to, and which entries are allowed.",
     pl.Schema(
         {
             **_TICK,
             "subject": pl.String(),
             "underlying": pl.String(),
             "strategy": pl.String(),
-            "rule": pl.String(),
+            "nearest_rule": pl.String(),
             "value": pl.Float64(),
             "threshold": pl.Float64(),
             "distance": pl.Float64(),
-            "text": pl.String(),
+            "allowed": pl.Boolean(),
+            "reason": pl.String(),
             **_DERIVED,
         }
     ),
@@ -636,7 +638,7 @@ PLAN = Table(
 REPORT = Table(
     "performance",
     "report",
-    "After the close: each position's profit and loss by Greek, and the next rule to fire.",
+    "After the close: each position's profit and loss of the session by Greek, and its nearest rule.",
     pl.Schema(
         {
             **_TICK,
@@ -644,17 +646,17 @@ REPORT = Table(
             "underlying": pl.String(),
             "strategy": pl.String(),
             "units": pl.Int64(),
+            "dte": pl.Int64(),
             "pnl_usd": pl.Float64(),
-            "delta_usd": pl.Float64(),
-            "gamma_usd": pl.Float64(),
-            "theta_usd": pl.Float64(),
-            "vega_usd": pl.Float64(),
+            "delta_pnl_usd": pl.Float64(),
+            "gamma_pnl_usd": pl.Float64(),
+            "vega_pnl_usd": pl.Float64(),
+            "theta_pnl_usd": pl.Float64(),
             "residual_usd": pl.Float64(),
-            "next_rule": pl.String(),
+            "nearest_rule": pl.String(),
             "value": pl.Float64(),
             "threshold": pl.Float64(),
             "distance": pl.Float64(),
-            "text": pl.String(),
             **_DERIVED,
         }
     ),

@@ -1,4 +1,4 @@
-"""What a snapshot is taken of: watched instruments, front futures, and the chains, listed once a session."""
+"""What a snapshot is taken of: instruments, front futures and option chains, listed once a session."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -6,7 +6,7 @@ from datetime import date, datetime
 import polars as pl
 
 from trading_pipelines.core.market.futures import front_contract
-from trading_pipelines.domain.contracts import Contract
+from trading_pipelines.domain.contracts import Contract, SecurityType
 from trading_pipelines.domain.errors import MissingData
 from trading_pipelines.domain.parameters import Instrument, UniverseParameters
 from trading_pipelines.domain.tables import CONTRACT_COLUMNS, CONTRACTS, UTC_TIME
@@ -35,24 +35,38 @@ def front_futures(market_data: MarketData, universe: UniverseParameters, day: da
     )
 
 
-def list_chains(
+def list_contracts(
     market_data: MarketData, lake: Lake, universe: UniverseParameters, session: date, as_of: datetime
 ) -> int:
-    """Keep the session's option listing of every underlying that lacks one; returns the contracts added."""
-    added = 0
-    for each in universe.underlyings:
-        if not each.trade_options or lake.has_rows(CONTRACTS, session=session, symbol=each.symbol):
-            continue
-        for underlying in resolved(market_data, each):
-            listed = market_data.list_options(underlying).with_columns(
-                session=pl.lit(session), as_of=pl.lit(as_of).cast(UTC_TIME)
-            )
-            if not listed.is_empty():
-                lake.replace(
-                    CONTRACTS, listed.select(CONTRACTS.schema.names()), session=session, symbol=each.symbol
-                )
-                added += listed.height
-    return added
+    """Keep what the session's snapshots are taken of, once: instruments, front futures, option chains.
+
+    Returns the contracts added, 0 when the session's listing is there.
+    """
+    if lake.has_rows(CONTRACTS, session=session):
+        return 0
+    watched = instruments(market_data, universe)
+    optionable = {each.symbol for each in universe.underlyings if each.trade_options}
+    chains = [
+        market_data.list_options(contract)
+        for each in universe.underlyings
+        if each.symbol in optionable
+        for contract in resolved(market_data, each)
+    ]
+    listed = pl.concat(
+        [watched, front_futures(market_data, universe, session), *chains], how="diagonal"
+    ).with_columns(session=pl.lit(session), as_of=pl.lit(as_of).cast(UTC_TIME))
+    lake.replace(CONTRACTS, listed.select(CONTRACTS.schema.names()), session=session)
+    return listed.height
+
+
+def listing(lake: Lake, session: date, *security_types: SecurityType) -> pl.DataFrame:
+    """The session's CONTRACTS rows of some security types; MissingData when nothing was listed."""
+    rows = lake.read(CONTRACTS, session=session).filter(
+        pl.col("security_type").is_in([kind.value for kind in security_types])
+    )
+    if rows.is_empty() and not lake.has_rows(CONTRACTS, session=session):
+        raise MissingData(f"no contracts are listed for {session}", "materialize snapshots/contracts first")
+    return rows
 
 
 def contract_frame(contracts: Sequence[Contract]) -> pl.DataFrame:

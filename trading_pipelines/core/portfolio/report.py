@@ -85,6 +85,47 @@ def end_of_day(
     return explained.join(nearest, left_on="position_id", right_on="subject", how="left")
 
 
+def session_report(
+    strategies: pl.DataFrame, option_statistics: pl.DataFrame, evaluations: pl.DataFrame
+) -> pl.DataFrame:
+    """The end-of-day frame of one session from all its ticks, without distance_share.
+
+    A position is followed from its first valuation in the session to the last tick; one that was closed
+    before, or never valued, is not in it.
+    """
+    valued = strategies.filter(pl.col("mark").is_not_null()).sort("as_of")
+    market = option_statistics.select("as_of", "underlying", "iv30", price="spot")
+    last = pl.col("as_of") == pl.col("as_of").max()
+    after, market_after = valued.filter(last), market.filter(last)
+    first = valued.unique("position_id", keep="first", maintain_order=True)
+    parts = [
+        end_of_day(
+            before, after, market.filter(pl.col("as_of") == as_of), market_after, evaluations.filter(last)
+        )
+        for (as_of,), before in first.group_by("as_of", maintain_order=True)
+    ]
+    empty = end_of_day(valued.clear(), valued.clear(), market.clear(), market.clear(), evaluations.clear())
+    return pl.concat([empty, *parts]).drop("distance_share").sort("position_id")
+
+
+def plan_rows(coming: "Plan") -> pl.DataFrame:
+    """Positions and entries of a plan as rows: PLAN columns without the tick and the derived ones."""
+    positions = coming.positions.select(
+        "underlying",
+        "strategy",
+        "nearest_rule",
+        "value",
+        "threshold",
+        "distance",
+        subject="position_id",
+        reason=_next(),
+    )
+    entries = coming.entries.select(
+        "underlying", "strategy", "allowed", "reason", subject=pl.format("entry:{}", "underlying")
+    )
+    return pl.concat([positions, entries], how="diagonal")
+
+
 def plan(evaluations: pl.DataFrame) -> Plan:
     """What positions are near to and which entries are allowed, by the latest evaluations.
 
