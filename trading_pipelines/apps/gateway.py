@@ -19,6 +19,7 @@ from trading_pipelines.domain.errors import BrokerUnavailable, ConfigError
 from trading_pipelines.simulated_gateway.control import GatewayControl
 from trading_pipelines.simulated_gateway.market import SyntheticMarket
 from trading_pipelines.simulated_gateway.opening_book import account_start, opening_book
+from trading_pipelines.simulated_gateway.replay import recorded_market
 from trading_pipelines.simulated_gateway.server import Gateway
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -75,27 +76,21 @@ def run(options: Options) -> None:
 
 
 def _gateway(options: Options, start: datetime) -> Gateway:
+    common = {
+        "start": start,
+        "account": ACCOUNT,
+        "seed": options.seed,
+        "speed": options.speed,
+        "limits": options.limits,
+        "truth": options.log,
+    }
     if options.replay is not None:
-        from trading_pipelines.simulated_gateway.replay import ReplayMarket
-
-        source = ReplayMarket.load(options.replay, options.session, options.underlyings or None)
-        cash, positions, book = REPLAY_CASH, (), ()
-    else:
-        source = SyntheticMarket(options.seed, options.session)
-        book = opening_book(source, options.session, ACCOUNT, options.seed)
-        cash, positions = account_start(source, options.session, book)
-    return Gateway(
-        source,
-        start=start,
-        account=ACCOUNT,
-        cash=cash,
-        positions=positions,
-        book=book,
-        seed=options.seed,
-        speed=options.speed,
-        limits=options.limits,
-        truth=options.log,
-    )
+        recorded = recorded_market(options.replay, options.session, options.underlyings or None)
+        return Gateway(recorded, cash=REPLAY_CASH, **common)
+    market = SyntheticMarket(options.seed, options.session)
+    book = opening_book(market, options.session, ACCOUNT, options.seed)
+    cash, positions = account_start(market, options.session, book)
+    return Gateway(market, cash=cash, positions=positions, book=book, **common)
 
 
 def _clock_time(text: str) -> time_of_day:

@@ -13,7 +13,7 @@ from trading_pipelines.domain.errors import MissingData
 from trading_pipelines.domain.orders import OrderRecord
 from trading_pipelines.settings import Settings
 
-NEW_YORK_TIME = "%Y-%m-%d %H:%M:%S UTC"
+UTC_FORMAT = "%Y-%m-%d %H:%M:%S UTC"
 
 
 def show_orders(settings: Settings, session: date | None) -> None:
@@ -61,7 +61,7 @@ def explain(settings: Settings, order_ref: str) -> None:
     console.print(_life(order))
     for fill in journal.fills(order_ref=order_ref):
         console.print(
-            f"  fill {fill.exec_id} {fill.filled_at:{NEW_YORK_TIME}} {fill.side} {fill.quantity:g} "
+            f"  fill {fill.exec_id} {fill.filled_at:{UTC_FORMAT}} {fill.side} {fill.quantity:g} "
             f"{fill.contract.local_symbol or fill.contract.security_type} at {fill.price:+.2f}"
         )
     console.print("[bold]risk checks[/bold]")
@@ -82,12 +82,12 @@ def explain(settings: Settings, order_ref: str) -> None:
 
 def _life(order: OrderRecord) -> str:
     intent = order.intent
+    average = "" if order.average_price is None else f" at {order.average_price:+.2f}"
     return (
-        f"[bold]{intent.order_ref}[/bold] {intent.action} {intent.units} × {intent.strategy} {intent.underlying} "
-        f"at {intent.limit_price:+.2f}: {order.state}"
-        + ("" if order.average_price is None else f" at {order.average_price:+.2f}")
-        + f"\n  permanent id {order.perm_id}, client {order.client_id}, order id {order.order_id}"
-        + f"\n  recorded {order.recorded_at:{NEW_YORK_TIME}}, last change {order.updated_at:{NEW_YORK_TIME}}"
+        f"[bold]{intent.order_ref}[/bold] {intent.action} {intent.units} × {intent.strategy} "
+        f"{intent.underlying}, limit {intent.limit_price:+.2f}: {order.state}{average}\n"
+        f"  permanent id {order.perm_id}, client {order.client_id}, order id {order.order_id}\n"
+        f"  recorded {order.recorded_at:{UTC_FORMAT}}, last change {order.updated_at:{UTC_FORMAT}}"
     )
 
 
@@ -95,9 +95,8 @@ def _explain_decision(
     console: Console, lake: Lake, tick: dict[str, object], decision: dict[str, object]
 ) -> None:
     console.print(f"[bold]decision[/bold] {decision['decision_id']}: {decision['reason']}")
-    console.print(
-        f"  run {decision['run_id']}, code {decision['code_version']}, configuration {decision['config_hash']}"
-    )
+    console.print(f"  run {decision['run_id']}, code {decision['code_version']}")
+    console.print(f"  configuration {decision['config_hash']}")
     for name, source in json.loads(str(decision["inputs"])).items():
         console.print(f"  read {name}: version {source['version']}, content {source['content_hash'][:16]}")
     console.print("[bold]rules[/bold]")
