@@ -11,7 +11,13 @@ from ib_async.wrapper import RequestError
 
 from trading_pipelines.adapters import ib_contracts
 from trading_pipelines.adapters.ib_session import IBSession
-from trading_pipelines.domain.errors import BrokerUnavailable, ConfigError, OrderRejected, OrderStateUnknown
+from trading_pipelines.domain.errors import (
+    BrokerError,
+    BrokerUnavailable,
+    ConfigError,
+    OrderRejected,
+    OrderStateUnknown,
+)
 from trading_pipelines.domain.orders import BrokerOrder, Fill, MarginImpact, OrderIntent
 from trading_pipelines.domain.positions import AccountState, BrokerPosition
 
@@ -113,7 +119,10 @@ class IBBroker:
         if intent.account != self._account:
             raise OrderRejected(f"order {intent.order_ref} is for {intent.account}, not {self._account}")
         contract, order = ib_contracts.to_order(intent, order_id)
-        self._session.check()
+        try:
+            self._session.check()
+        except BrokerError as error:
+            raise BrokerUnavailable(error.problem, "nothing was sent") from error
         sent: list[ib.Trade] = []
         limit = 2 * self._acknowledge_seconds + 3 * self._session.parameters.request_timeout_seconds
         try:

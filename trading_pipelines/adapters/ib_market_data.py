@@ -42,9 +42,8 @@ class IBMarketData:
                 continue
             answer = ib_contracts.from_ib(matches[0])
             if not ib_contracts.same_contract(asked, answer):
-                problems.append(
-                    f"{_name(asked)} (the broker answers con_id {answer.con_id}, {answer.multiplier:g})"
-                )
+                told = f"con_id {answer.con_id}, multiplier {answer.multiplier:g}"
+                problems.append(f"{_name(asked)} (the broker answers {told})")
                 continue
             resolved.append(answer)
         if problems:

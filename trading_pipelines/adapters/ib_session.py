@@ -325,6 +325,7 @@ class _UnreadableMessages(logging.Handler):
 
     def listen(self) -> None:
         """Count from now on, for the calling thread."""
+        self.count = 0
         self._thread_id = threading.get_ident()
         self._logger.addHandler(self)
 
