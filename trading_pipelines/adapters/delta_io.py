@@ -56,8 +56,8 @@ class GuardedTypeHandler(DeltaLakePolarsTypeHandler):
     def __init__(self, catalogue: Catalogue = tables.table, journal_path: str | None = None) -> None:
         self._catalogue = catalogue
         self._journal_path = journal_path
-        self._written: dict[tuple[Table, datetime], pl.DataFrame] = {}
-        """What this run wrote for its tick: the next step need not read back what it was just handed."""
+        self._held: dict[tuple[Table, frozenset[tuple[str, Extent]]], pl.DataFrame] = {}
+        """What a scope holds since this run wrote it: the next step need not read it back."""
 
     def handle_output(
         self, context: OutputContext, table_slice: TableSlice, obj: Frames, connection: TableConnection
@@ -78,12 +78,10 @@ class GuardedTypeHandler(DeltaLakePolarsTypeHandler):
             nothing_to_do = rows.is_empty()
             if partition:
                 refuse_outside(table, rows, [partition])
-        if nothing_to_do or self._is_sealed(table, lake, rows, scopes):
-            version = lake.version(table)
-        else:
-            version = lake.write(table, rows, scopes)
-        if tick is not None and "as_of" in table.slice_by:
-            self._written[table, tick] = rows.sort(table.key)
+        sealed = not nothing_to_do and self._is_sealed(table, lake, rows, scopes)
+        version = lake.version(table) if nothing_to_do or sealed else lake.write(table, rows, scopes)
+        if len(scopes) == 1 and not sealed:
+            self._held[table, frozenset(scopes[0].items())] = rows.sort(table.key)
         context.add_output_metadata(
             {
                 "dagster/row_count": rows.height,
@@ -104,15 +102,14 @@ class GuardedTypeHandler(DeltaLakePolarsTypeHandler):
         table = self._catalogue(table_slice.schema, table_slice.table)
         scope: dict[str, Extent] = dict(_partition(table, table_slice))
         wanted = (context.definition_metadata or {}).get("slice", "partition")
-        written = None
         if wanted == "tick":
-            scope["as_of"] = tick = _required_tick(context, table)
-            written = self._written.get((table, tick))
+            scope["as_of"] = _required_tick(context, table)
         elif wanted != "partition":
             raise ConfigError(f"an input cannot be the {wanted!r} of a table", "say tick or partition")
         lazy = context.dagster_type.typing_type is pl.LazyFrame
-        frame = _lake(table, connection).scan(table, scope) if written is None else written.lazy()
-        if not lazy and written is None:
+        held = self._held.get((table, frozenset(scope.items())))
+        frame = _lake(table, connection).scan(table, scope) if held is None else held.lazy()
+        if not lazy and held is None:
             frame = frame.sort(table.key)
         if table_slice.columns is not None:
             frame = frame.select(table_slice.columns)

@@ -1,7 +1,7 @@
 """The journal: what must be durable before an order leaves, in one SQLite file.
 
-Every write commits with an fsync before its method returns (0.3 ms), so what the journal said once it
-says after a kill or a power loss. Moves of orders, halts and leases are only ever added.
+Every write commits with an fsync before its method returns, so what the journal said once it says
+after a kill or a power loss. Moves of orders, halts and leases are only ever added.
 """
 
 import sqlite3

@@ -78,13 +78,14 @@ def run(
     key: str | None = str(SESSION),
     number: int | None = None,
     tags: dict[str, str] | None = None,
+    selection: int = 1,
     **settings: Any,
 ) -> dg.ExecuteInProcessResult:
-    """Materialise the first of `assets`; `number` tags the run with a tick."""
+    """Materialise the first of `assets`, or as many as `selection`; `number` tags the run with a tick."""
     as_of = {} if number is None else {AS_OF_TAG: tick(number).isoformat()}
     return dg.materialize(
         assets,
-        selection=[assets[0]],
+        selection=assets[:selection],
         partition_key=key,
         tags={**as_of, **(tags or {})},
         resources={"io_manager": SmallLake(root_uri=lake.root, **settings)},
@@ -288,6 +289,47 @@ def test_the_tick_of_an_input_is_read_from_its_own_file(lake: Lake) -> None:
         read, reader = reading(QUOTES, kind, {"slice": "tick"})
         run(lake, reader, asset(QUOTES, quotes), number=1)
         assert read[0].lazy().collect().equals(quotes(number=1))
+
+
+TICKED_PAIRS = Table(
+    "statistics",
+    "ticked_pairs",
+    "Partitioned by day and by text, sliced by tick.",
+    QUOTES.schema,
+    key=QUOTES.key,
+    partition_by=("session", "underlying"),
+    slice_by=("as_of",),
+    sealed=False,
+)
+SMALL[TICKED_PAIRS.path] = TICKED_PAIRS
+
+
+def test_a_step_is_handed_what_the_step_before_it_wrote(lake: Lake) -> None:
+    read, reader = reading(QUOTES, pl.DataFrame, {"slice": "tick"})
+    lake.replace(QUOTES, quotes(number=1), session=SESSION, as_of=tick(1))
+    run(lake, reader, asset(QUOTES, lambda: quotes(bid=2.0).reverse()), number=0, selection=2)
+    assert read[0].equals(quotes(bid=2.0))
+
+
+def test_a_step_that_asks_for_another_partition_is_not_handed_that_of_its_run(lake: Lake) -> None:
+    lake.replace(TICKED_PAIRS, quotes(underlying="QQQ"), underlying="QQQ")
+    both = dg.MultiPartitionsDefinition(
+        {"session": SESSIONS, "underlying": dg.StaticPartitionsDefinition(["QQQ", "SPY"])}
+    )
+    spy, qqq = (
+        dg.MultiPartitionKey({"session": str(SESSION), "underlying": name}) for name in ("SPY", "QQQ")
+    )
+    got: list[pl.DataFrame] = []
+    mapping = dg.SpecificPartitionsPartitionMapping([qqq])
+    other = dg.AssetIn(key=list(TICKED_PAIRS.path), partition_mapping=mapping, metadata={"slice": "tick"})
+
+    @dg.asset(ins={"rows": other}, partitions_def=both)
+    def reader(rows: pl.DataFrame) -> None:
+        got.append(rows)
+
+    run(lake, reader, asset(TICKED_PAIRS, quotes, partitions_def=both), key=spy, number=0, selection=2)
+    assert got[0].equals(quotes(underlying="QQQ"))
+    assert lake.read(TICKED_PAIRS)["underlying"].unique().sort().to_list() == ["QQQ", "SPY"]
 
 
 def test_a_tick_needs_a_run_that_names_it(lake: Lake) -> None:
