@@ -64,7 +64,8 @@ def _orders(orders: pl.DataFrame, as_of: datetime) -> list[Alert]:
                 key=f"order {row['order_ref']} {state}",
                 severity=severity,
                 title=f"Order {state}: {row['action']} {row['strategy']} {row['underlying']}",
-                text=f"{row['order_ref']}: {row['filled']:g} of {row['units']} units{price}. {row['detail']}".strip(),
+                text=f"{row['order_ref']}: {row['filled']:g} of {row['units']} units{price}. "
+                f"{row['detail'] or ''}".strip(),
                 at=as_of,
             )
         )

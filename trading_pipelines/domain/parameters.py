@@ -74,6 +74,7 @@ class QualityParameters(Model):
     max_age_seconds: Positive
     min_quoted_share: Fraction
     max_crossed_share: Fraction
+    worthless_ask: NonNegative
     max_underlying_jump: Fraction
     live_types: tuple[int, ...]
 

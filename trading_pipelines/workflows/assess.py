@@ -6,6 +6,7 @@ from datetime import timedelta
 import polars as pl
 
 from trading_pipelines.core.market import calendar
+from trading_pipelines.core.market.quality import with_worthless_bids
 from trading_pipelines.core.risk.facts import LegQuote, RiskFacts, UnresolvedOrder
 from trading_pipelines.core.risk.limits import verdict
 from trading_pipelines.domain.orders import OrderIntent, OrderState, RiskVerdict
@@ -90,6 +91,7 @@ def _quotes(intent: OrderIntent, path: OrderPath) -> tuple[LegQuote, ...]:
         contract_frame([leg.contract for leg in intent.legs]),
         timeout_seconds=path.parameters.snapshots.timeout_seconds,
     )
+    quotes = with_worthless_bids(quotes, path.parameters.quality)
     return tuple(
         LegQuote(**row)
         for row in quotes.select("con_id", "bid", "ask", "quoted_at", "market_data_type").iter_rows(

@@ -8,6 +8,7 @@ from typing import Final
 import polars as pl
 
 from trading_pipelines.core.execution.pricing import collar, combo_quote
+from trading_pipelines.core.market.quality import with_worthless_bids
 from trading_pipelines.domain.errors import TradingError
 from trading_pipelines.domain.orders import OrderIntent, OrderRecord, OrderState, RiskVerdict
 from trading_pipelines.domain.parameters import Parameters
@@ -164,7 +165,8 @@ def _unfit_legs(path: OrderPath, intent: OrderIntent) -> str:
     )
     if unfit.height or set(quotes["con_id"]) != {leg.contract.con_id for leg in intent.legs}:
         return f"a leg is not quoted live and fresh: {_names(intent, unfit['con_id'].to_list())}"
-    market = {con_id: (bid, ask) for con_id, bid, ask in quotes.select("con_id", "bid", "ask").iter_rows()}
+    sides = with_worthless_bids(quotes.select("con_id", "bid", "ask"), path.parameters.quality)
+    market = {con_id: (bid, ask) for con_id, bid, ask in sides.iter_rows()}
     unit = combo_quote(intent.legs, market)
     if unit is None:
         one_sided = [

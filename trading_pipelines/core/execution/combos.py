@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from trading_pipelines.core.execution.pricing import ComboQuote, Quote, combo_quote, limit_price
+from trading_pipelines.core.market.quality import with_worthless_bids
 from trading_pipelines.domain.decisions import Candidate, Plan
 from trading_pipelines.domain.errors import MissingData
 from trading_pipelines.domain.orders import Action, OpeningTerms, OrderIntent, OrderLeg
@@ -63,7 +64,8 @@ def intents(
     yields two orders, the second `after` the first. MissingData when a leg's quote or a position that
     the decision was made on is not there: then decision and inputs are not of one tick.
     """
-    market = {con_id: (bid, ask) for con_id, bid, ask in quotes.select("con_id", "bid", "ask").iter_rows()}
+    sides = with_worthless_bids(quotes.select("con_id", "bid", "ask"), parameters.quality)
+    market = {con_id: (bid, ask) for con_id, bid, ask in sides.iter_rows()}
     acting = decisions.filter(pl.col("action").is_in([action.value for action in ORDERING]))
     return tuple(
         intent

@@ -20,6 +20,17 @@ _INDEX_FACTOR = 3.0
 _TYPES = {1: "live", 2: "frozen", 3: "delayed", 4: "delayed-frozen"}
 
 
+def with_worthless_bids(quotes: pl.DataFrame, parameters: QualityParameters) -> pl.DataFrame:
+    """`quotes` of options with a bid of 0 where there is none under an ask of at most `worthless_ask`.
+
+    Far from the money and near expiry nobody bids, and yet the option can be bought back, or given away
+    inside a combo: without this its position could never be valued or closed. A missing bid under any
+    other ask stays missing.
+    """
+    worthless = pl.col("bid").is_null() & (pl.col("ask") > 0) & (pl.col("ask") <= parameters.worthless_ask)
+    return quotes.with_columns(bid=pl.when(worthless).then(0.0).otherwise("bid"))
+
+
 def option_quality(options: pl.DataFrame, as_of: datetime, parameters: QualityParameters) -> pl.DataFrame:
     """How complete and clean each underlying's chain is: one row per underlying of OPTIONS rows.
 

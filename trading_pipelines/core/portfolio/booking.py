@@ -1,6 +1,7 @@
 """What executions make of a strategy position: units, entry price, profit.
 
-Counted anew from all fills of an order: booking an order twice, or again after a correction, gives what booking it once gives.
+Counted anew from all fills of an order: booking it twice, or again after a correction, gives what
+booking it once gives.
 """
 
 from collections.abc import Sequence

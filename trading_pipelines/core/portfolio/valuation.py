@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 import polars as pl
 from pydantic import TypeAdapter
 
+from trading_pipelines.core.market.quality import with_worthless_bids
 from trading_pipelines.domain.orders import OrderLeg
 from trading_pipelines.domain.parameters import QualityParameters
 from trading_pipelines.domain.positions import BrokerPosition, PositionStatus, StrategyPosition
@@ -68,7 +69,8 @@ def value(
     """
     held = [position for position in positions if position.status is not PositionStatus.CLOSED]
     frame = _positions(held, session, as_of)
-    legs = _legs(held).join(_quotes(options, option_greeks), on="con_id", how="left")
+    market = with_worthless_bids(options, parameters)
+    legs = _legs(held).join(_quotes(market, option_greeks), on="con_id", how="left")
     valued = frame.join(_per_unit(legs), on="position_id", how="left")
     age = pl.lit(as_of) - pl.col("quoted_at")
     fresh = (age <= timedelta(seconds=parameters.max_age_seconds)) & pl.col("market_data_types").list.eval(

@@ -15,6 +15,7 @@ LIMITS = QualityParameters(
     max_age_seconds=60,
     min_quoted_share=0.6,
     max_crossed_share=0.1,
+    worthless_ask=0.05,
     max_underlying_jump=0.2,
     live_types=(1,),
 )
@@ -190,3 +191,20 @@ def test_a_crossed_underlying_is_a_finding() -> None:
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -5.0, 0.0, 1.79e308])
 def test_an_underlying_price_that_is_none_is_a_finding(number: float) -> None:
     assert quality.underlying_findings(stocks({"price": number}), AS_OF, LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "expected"),
+    [
+        (None, 0.05, 0.0),  # nobody pays for it, and it can be bought back
+        (None, 0.06, None),  # worth too much to have no bid: the quote is incomplete
+        (None, None, None),
+        (None, 0.0, None),  # no market at all
+        (0.02, 0.05, 0.02),
+    ],
+)
+def test_a_missing_bid_under_a_worthless_ask_is_zero(
+    bid: float | None, ask: float | None, expected: float | None
+) -> None:
+    quotes = pl.DataFrame({"bid": [bid], "ask": [ask]}, schema={"bid": pl.Float64, "ask": pl.Float64})
+    assert quality.with_worthless_bids(quotes, LIMITS)["bid"].to_list() == [expected]
