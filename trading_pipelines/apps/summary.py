@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from rich.table import Table as View
 
 from trading_pipelines.adapters.delta import Lake
 from trading_pipelines.adapters.journal import SqliteJournal
+from trading_pipelines.core.alerts import QUIET
+from trading_pipelines.core.market.calendar import NEW_YORK
 from trading_pipelines.domain import tables
 from trading_pipelines.settings import Settings
 
@@ -21,7 +24,8 @@ def show(console: Console, settings: Settings, session: date, failed: list[str],
     ours = _our_fills(journal, session)
     theirs = ground_truth(settings.data / "gateway" / "truth.jsonl")
     console.print(_counts(lake, session, len(ours)))
-    console.print(_decided(lake, session))
+    for line in _decided(lake, session):
+        console.print(line, highlight=False)
     for line in failed[:10]:
         console.print(f"[red]{line}[/red]")
     if len(failed) > 10:
@@ -80,30 +84,23 @@ def _counts(lake: Lake, session: date, fills: int) -> View:
     return view
 
 
-def _decided(lake: Lake, session: date) -> View:
-    """Every decision that asked for an order, and the most frequent reasons why there was none."""
+def _decided(lake: Lake, session: date) -> Iterator[str]:
+    """A line and a reason for every decision that asked for an order; then why there were no others."""
     decisions = lake.read(tables.DECISIONS, session=session).sort("as_of")
-    acted = decisions.filter(~pl.col("action").is_in(["hold", "no_entry"]))
+    acted = decisions.filter(~pl.col("action").is_in(QUIET))
     orders = lake.read(tables.ORDERS, session=session).sort("updated_at").unique("order_ref", keep="last")
     outcome = dict(orders.group_by("decision_id").agg(pl.col("state").str.join(", ")).iter_rows())
-    view = View(title="Decisions that asked for an order", caption=_reasons(decisions))
-    for heading in ("UTC", "underlying", "strategy", "action", "rule", "reason", "order"):
-        view.add_column(heading)
+    yield "[bold]Decisions that asked for an order[/bold]"
     for row in acted.iter_rows(named=True):
-        view.add_row(
-            f"{row['as_of']:%H:%M}",
-            row["underlying"],
-            row["strategy"],
-            row["action"],
-            row["rule"],
-            row["reason"],
-            outcome.get(row["decision_id"], "none"),
-        )
-    return view
+        local = row["as_of"].astimezone(NEW_YORK)
+        state = outcome.get(row["decision_id"], "none")
+        yield f"{local:%H:%M} {row['underlying']} {row['action']} {row['strategy']} by {row['rule']}: {state}"
+        yield f"      [dim]{row['reason']}[/dim]"
+    yield _reasons(decisions)
 
 
 def _reasons(decisions: pl.DataFrame) -> str:
     quiet = (
         decisions.filter(pl.col("action") == "no_entry").group_by("rule").len().sort("len", descending=True)
     )
-    return "no entry: " + ", ".join(f"{rule} {count}×" for rule, count in quiet.iter_rows())
+    return "No entry because of " + ", ".join(f"{rule} {count}×" for rule, count in quiet.iter_rows())

@@ -97,7 +97,12 @@ def globex(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
 
 @fit_check(tables.UNDERLYINGS)
 def underlyings_are_fit(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str]:
-    """Prices that decisions may rest on: live, fresh, two-sided, and no jump that no market makes."""
+    """Prices that decisions may rest on: live, fresh, two-sided, and no jump that no market makes.
+
+    The first tick of a session may have no quotes yet: nothing is decided on it, and nothing is wrong.
+    """
+    if _opens_without_quotes(tick, frame):
+        return []
     return quality.underlying_findings(frame, tick.as_of, desk.parameters.quality)
 
 
@@ -107,7 +112,7 @@ def options_are_fit(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str]:
 
     The first tick of a session may have no quotes yet: nothing is decided on it, and nothing is wrong.
     """
-    if tick.as_of == calendar.session_bounds(tick.session)[0] and not frame["bid"].count():
+    if _opens_without_quotes(tick, frame):
         return []
     return quality.option_findings(frame, tick.as_of, desk.parameters.quality)
 
@@ -119,3 +124,7 @@ def account_is_reported(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str
     if frame.height == 1 and not unusable and frame.item(0, "account") == desk.account:
         return []
     return [f"the report of account {desk.account} is missing or has no net liquidation value"]
+
+
+def _opens_without_quotes(tick: Tick, frame: pl.DataFrame) -> bool:
+    return tick.as_of == calendar.session_bounds(tick.session)[0] and not frame["bid"].count()

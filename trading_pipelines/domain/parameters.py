@@ -147,6 +147,8 @@ class EntryParameters(Model):
     quiet_open_minutes: Count
     quiet_close_minutes: Count
     max_positions_per_underlying: Count
+    max_entries_per_session: Count
+    """Per underlying; a roll counts."""
     min_quality: Fraction
     iv_rank_when_missing: Percent | None
     vix_when_missing: Positive | None

@@ -30,9 +30,10 @@ def select(
 
     `listing` has the CONTRACTS columns, `prices` the columns symbol and price. What is `held` (con_ids)
     is always in, whatever its strike or expiry, if it is listed. An underlying without a price has no
-    strikes to choose from: only what is held of it. Where contracts must be left out, those far from
-    the money go first, and the later the expiry stands in the ranking: the expiry entries would take,
-    the other standard monthlies (between them lie IV30 and IV60), the rest by distance to the target.
+    strikes to choose from: only what is held of it. Where contracts must be left out, underlyings
+    take turns, so that a dense grid does not crowd out a sparse one. Of each, those far from the money
+    go first, and the later the expiry stands in the ranking: the expiry entries would take, the other
+    standard monthlies (between them lie IV30 and IV60), the rest by distance to the target.
     """
     distance = (pl.col("strike") / pl.col("price") - 1.0).abs().round(12)  # 112 is within 12 % of 100
     candidates = (
@@ -58,7 +59,9 @@ def select(
     others = candidates.filter(~pl.col("held"))
     if others.height > room:
         ranked = others.join(_expiry_ranks(others, parameters.target_dte), on=["symbol", "expiry"])
-        others = ranked.sort(pl.col("distance") + _EXPIRY_STEP * pl.col("rank"), "position").head(room)
+        preference = pl.struct(pl.col("distance") + _EXPIRY_STEP * pl.col("rank"), "position")
+        turn = preference.rank("ordinal").over("symbol")
+        others = ranked.sort(turn, "position").head(room)
     positions = pl.concat([kept["position"], others["position"]]).sort()
     return listing[positions]
 

@@ -40,6 +40,7 @@ ENTRY_RULES: tuple[Rule, ...] = (
     Rule(80, "reconciliation", Action.NO_ENTRY, Sense.AT_LEAST, entries.reconciliation),
     Rule(90, "unresolved_order", Action.NO_ENTRY, Sense.AT_LEAST, entries.unresolved_order),
     Rule(100, "max_positions", Action.NO_ENTRY, Sense.AT_LEAST, entries.max_positions),
+    Rule(110, "entered_today", Action.NO_ENTRY, Sense.AT_LEAST, entries.entered_today),
     Rule(200, "regime", Action.OPEN, Sense.AT_LEAST, entries.regime),
 )
 """What forbids an entry, by priority, and last what chooses it."""

@@ -51,7 +51,9 @@ def inputs(
     for part in (
         known,
         option_quality.select("underlying", pl.col("quoted_share").fill_nan(None)),
-        strategies.group_by("underlying").agg(open_positions=pl.len()),
+        strategies.group_by("underlying").agg(
+            open_positions=pl.len(), opened_today=(pl.col("opened_session") == session).sum()
+        ),
         differences.agg(differences=pl.len()),
     ):
         frame = frame.join(part, on="underlying", how="left")
@@ -61,7 +63,7 @@ def inputs(
         "vix": entries.vix_when_missing,
     }
     return frame.with_columns(
-        pl.col("open_positions", "differences").fill_null(0),
+        pl.col("open_positions", "opened_today", "differences").fill_null(0),
         *(pl.coalesce(name, pl.lit(value)).alias(f"{name}_used") for name, value in used.items()),
         session=pl.lit(session),
         as_of=pl.lit(as_of, dtype=UTC_TIME),
@@ -184,6 +186,16 @@ def max_positions(parameters: Parameters) -> Condition:
         value=pl.col("open_positions"),
         threshold=pl.lit(limit),
         detail=pl.format(f"{{}} positions held, at most {limit}", "open_positions"),
+    )
+
+
+def entered_today(parameters: Parameters) -> Condition:
+    """As many positions as allowed were opened in the underlying this session, rolls among them."""
+    limit = parameters.entries.max_entries_per_session
+    return Condition(
+        value=pl.col("opened_today"),
+        threshold=pl.lit(limit),
+        detail=pl.format(f"{{}} positions opened this session, at most {limit}", "opened_today"),
     )
 
 

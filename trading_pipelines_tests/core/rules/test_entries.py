@@ -35,6 +35,7 @@ def evaluations(
     *,
     quality: float | None = 0.9,
     held: int = 0,
+    held_since: date = SESSION - timedelta(days=7),
     differences: int = 0,
     unresolved: tuple[str, ...] = (),
     as_of: datetime = AS_OF,
@@ -42,7 +43,7 @@ def evaluations(
     **overrides: Any,
 ) -> pl.DataFrame:
     external = [broker_position(option(Right.PUT, 470 + n), 1) for n in range(differences)]
-    positions = [valued(position_id=str(n)) for n in range(held)]
+    positions = [valued(position_id=str(n), opened_session=held_since) for n in range(held)]
     return evaluate_entries(
         pl.DataFrame([FIT | (regime or {})], schema=MARKET_REGIME.schema),
         pl.DataFrame(
@@ -122,6 +123,8 @@ def tick(hour: int, minute: int) -> datetime:
         ("reconciliation", False, {"differences": 0}),
         ("unresolved_order", True, {"unresolved": ("SPY",)}),
         ("unresolved_order", False, {"unresolved": ("QQQ",)}),
+        ("entered_today", True, {"held": 1, "held_since": SESSION}),
+        ("entered_today", False, {"held": 1, "held_since": SESSION - timedelta(days=1)}),
         ("max_positions", False, {"held": 1}),
         ("max_positions", True, {"held": 2}),
         ("max_positions", True, {"held": 3}),
