@@ -209,6 +209,16 @@ class SqliteJournal:
         )
         return tuple(StrategyPosition.model_validate_json(row["position"]) for row in rows)
 
+    def changes(self) -> int:
+        """A count that grows with every new execution and every move of a position's units or status.
+
+        Peaks that rules remember and commissions that arrive later do not move it.
+        """
+        rows = self._file.rows(
+            "SELECT (SELECT count(*) FROM fills) + (SELECT count(*) FROM position_moves) AS changes"
+        )
+        return int(rows[0]["changes"])
+
     # The kill switch and the arming
 
     def halt(self, reason: str, at: datetime) -> None:

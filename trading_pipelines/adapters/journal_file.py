@@ -6,16 +6,16 @@ import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from threading import RLock
 
 from trading_pipelines.domain.errors import ConfigError, DataError
 
-SCHEMA_VERSION = 1
 _APPLICATION_ID = 0x7470_6A31  # "tpj1": tells a journal from any other SQLite file
 _BUSY_SECONDS = 30.0
 
-_SCHEMA = (
+_FIRST = (
     """CREATE TABLE orders (
         order_ref TEXT PRIMARY KEY,
         session TEXT NOT NULL,
@@ -83,6 +83,37 @@ _SCHEMA = (
         for change in ("UPDATE", "DELETE")
     ),
 )
+_UNITS = "json_extract({}.position, '$.units')"
+_POSITION_MOVES = (
+    # What a position was, whenever its units or status moved; a remembered peak is no move.
+    """CREATE TABLE position_moves (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        position_id TEXT NOT NULL REFERENCES positions,
+        status TEXT NOT NULL,
+        units INTEGER NOT NULL,
+        at TEXT NOT NULL
+    )""",
+    *(
+        f"CREATE TRIGGER positions_moved_by_{change.lower()} AFTER {change} ON positions {when} BEGIN"
+        " INSERT INTO position_moves (position_id, status, units, at)"
+        f" VALUES (new.position_id, new.status, {_UNITS.format('new')}, new.updated_at); END"
+        for change, when in (
+            ("INSERT", ""),
+            (
+                "UPDATE",
+                f"WHEN new.status <> old.status OR {_UNITS.format('new')} <> {_UNITS.format('old')}",
+            ),
+        )
+    ),
+    *(
+        f"CREATE TRIGGER position_moves_{change.lower()} BEFORE {change} ON position_moves"
+        " BEGIN SELECT raise(ABORT, 'position_moves are only ever added'); END"
+        for change in ("UPDATE", "DELETE")
+    ),
+)
+_SCHEMAS = (_FIRST, _POSITION_MOVES)
+"""What each schema version added, in order: an older journal is brought up when it is opened."""
+SCHEMA_VERSION = len(_SCHEMAS)
 
 
 class JournalFile:
@@ -149,8 +180,8 @@ class JournalFile:
             _use_wal(db)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
-            if _pragma(db, "user_version") == 0:
-                self._create(db)
+            if _pragma(db, "user_version") < SCHEMA_VERSION:
+                self._bring_up(db)
         except sqlite3.DatabaseError as error:
             raise ConfigError(
                 f"{self.path} cannot be used as a journal: {error}", "name another file"
@@ -167,12 +198,13 @@ class JournalFile:
         if tables and _pragma(db, "application_id") != _APPLICATION_ID:
             raise ConfigError(f"{self.path} is another program's database", "name another file")
 
-    def _create(self, db: sqlite3.Connection) -> None:
+    def _bring_up(self, db: sqlite3.Connection) -> None:
         db.execute("BEGIN IMMEDIATE")
         try:
-            if _pragma(db, "user_version") == 0:  # a rival may have created it while this one waited
-                for statement in _SCHEMA:
-                    db.execute(statement)
+            version = _pragma(db, "user_version")  # a rival may have done it while this one waited
+            for statement in chain.from_iterable(_SCHEMAS[version:]):
+                db.execute(statement)
+            if version < SCHEMA_VERSION:
                 db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             db.execute("COMMIT")

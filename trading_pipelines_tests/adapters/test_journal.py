@@ -243,6 +243,47 @@ def test_a_position_is_replaced_and_hidden_when_closed(journal: SqliteJournal) -
     assert journal.positions(closed=True) == (peaked, closed)
 
 
+def test_changes_grow_with_executions_and_with_moves_of_units_or_status(journal: SqliteJournal) -> None:
+    seen = [journal.changes()]
+
+    def grows() -> bool:
+        seen.append(journal.changes())
+        return seen[-1] > seen[-2]
+
+    journal.save_position(condor(), AS_OF)
+    assert grows()
+    journal.save_position(condor(), LATER)
+    assert not grows()
+    journal.save_position(condor(peak_captured=40.0), LATER)
+    assert not grows()
+    journal.save_position(condor(status=PositionStatus.CLOSING), LATER)
+    assert grows()
+    journal.record_fills([fill()])
+    assert grows()
+    journal.record_fills([fill(commission=1.3)])
+    assert not grows()
+    journal.save_position(condor(units=1), LATER)
+    assert grows()
+    journal.save_position(condor(), LATER)  # back to what it was before is a move too
+    assert grows()
+
+
+def test_a_journal_of_the_first_schema_is_brought_up_and_keeps_its_rows(journal: SqliteJournal) -> None:
+    journal.save_position(condor(), AS_OF)
+    journal.close()
+    db = sqlite3.connect(journal.path, isolation_level=None)
+    for name in ("positions_moved_by_insert", "positions_moved_by_update"):
+        db.execute(f"DROP TRIGGER {name}")
+    db.execute("DROP TABLE position_moves")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    with SqliteJournal(journal.path) as reopened:
+        assert reopened.positions() == (condor(),)
+        before = reopened.changes()
+        reopened.save_position(condor(units=1), LATER)
+        assert reopened.changes() == before + 1
+
+
 def test_the_kill_switch_latches_with_its_first_reason(journal: SqliteJournal) -> None:
     assert journal.halted() is None
     journal.halt("daily loss", AS_OF)
@@ -332,9 +373,9 @@ def test_one_process_at_a_time_may_send_and_a_kill_ends_its_turn(journal: Sqlite
 def test_a_newer_schema_is_refused_naming_both(journal: SqliteJournal) -> None:
     journal.close()
     db = sqlite3.connect(journal.path)
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 3")
     db.close()
-    with pytest.raises(ConfigError, match="has journal schema 2, this build knows 1"):
+    with pytest.raises(ConfigError, match="has journal schema 3, this build knows 2"):
         SqliteJournal(journal.path)
 
 
