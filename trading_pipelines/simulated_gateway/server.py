@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -106,12 +106,12 @@ class Gateway:
             self._beat = None
         for server in self._servers:
             server.close()
-        for transport in list(self._connections):
-            transport.close()
         for _ in range(_FAREWELLS):
+            await asyncio.sleep(0.01)  # what was just accepted is a connection only after a turn or two
+            for transport in list(self._connections):
+                transport.close()
             if not self._connections:
                 break
-            await asyncio.sleep(0.01)
         for transport in list(self._connections):
             transport.abort()  # it does not read what it asked for
         await asyncio.sleep(0)
@@ -179,7 +179,8 @@ def running_gateway(source: MarketSource, **options: Any) -> Iterator[RunningGat
         with GatewayControl(HOST, control_port) as control:
             yield RunningGateway(gateway, HOST, port, control_port, control)
     finally:
-        loop.call_soon_threadsafe(gateway.stop)
+        with suppress(RuntimeError):  # its loop is closed: it was stopped before
+            loop.call_soon_threadsafe(gateway.stop)
         thread.join(timeout=10)
 
 
