@@ -15,7 +15,9 @@ from trading_pipelines.domain.tables import OPTIONS, QUOTE_COLUMNS, UNDERLYINGS,
 
 _ENTRY_WINDOW = 15
 """Days around the target in which a standard monthly is preferred to a nearer weekly."""
-_EXPIRY_STEP = 0.03
+_AT_THE_MONEY = 2
+"""Strikes of each right that every expiry keeps: they bracket the money, and so its term structure."""
+_EXPIRY_STEP = 0.05
 """Each expiry farther down the ranking gives up strikes of this fraction of the price on either side."""
 
 
@@ -31,14 +33,15 @@ def select(
     `listing` has the CONTRACTS columns, `prices` the columns symbol and price. What is `held` (con_ids)
     is always in, whatever its strike or expiry, if it is listed. An underlying without a price has no
     strikes to choose from: only what is held of it. Where contracts must be left out, underlyings
-    take turns, so that a dense grid does not crowd out a sparse one. Of each, those far from the money
-    go first, and the later the expiry stands in the ranking: the expiry entries would take, the other
+    take turns, so that a dense grid does not crowd out a sparse one. Every expiry keeps the strikes
+    around the money, which the term structure is made of; of the others those far from the money go
+    first, and the later the expiry stands in the ranking: the expiry entries would take, the other
     standard monthlies (between them lie IV30 and IV60), the rest by distance to the target.
     """
     distance = (pl.col("strike") / pl.col("price") - 1.0).abs().round(12)  # 112 is within 12 % of 100
     candidates = (
         listing.lazy()
-        .select("con_id", "symbol", "expiry", "strike")
+        .select("con_id", "symbol", "expiry", "strike", "right")
         .with_row_index("position")
         .unique("con_id", keep="first")
         .join(prices.lazy().select("symbol", "price").unique("symbol"), on="symbol", how="left")
@@ -59,8 +62,11 @@ def select(
     others = candidates.filter(~pl.col("held"))
     if others.height > room:
         ranked = others.join(_expiry_ranks(others, parameters.target_dte), on=["symbol", "expiry"])
-        preference = pl.struct(pl.col("distance") + _EXPIRY_STEP * pl.col("rank"), "position")
-        turn = preference.rank("ordinal").over("symbol")
+        nearest = pl.struct("distance", "position").rank("ordinal").over("symbol", "expiry", "right")
+        wanted_less = pl.when(nearest > _AT_THE_MONEY).then(
+            pl.col("distance") + _EXPIRY_STEP * pl.col("rank")
+        )
+        turn = pl.struct(wanted_less.fill_null(0.0), "position").rank("ordinal").over("symbol")
         others = ranked.sort(turn, "position").head(room)
     positions = pl.concat([kept["position"], others["position"]]).sort()
     return listing[positions]
