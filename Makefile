@@ -12,8 +12,9 @@ demo: .venv/ready  ## one session from snapshot to fill; REPLAY=<LEAN root> DATE
 		$(if $(UNDERLYING),--underlying "$(UNDERLYING)") $(if $(SEED),--seed $(SEED)) \
 		$(if $(CONFIG),--config "$(CONFIG)")
 
-up: .venv/ready  ## gateway, web UI and daemon on loopback; Ctrl-C stops all
-	@$(BIN)/trading-pipelines up $(if $(DATE),--date $(DATE)) $(if $(SEED),--seed $(SEED))
+up: .venv/ready  ## gateway, web UI and daemon on loopback; Ctrl-C stops all; DATE= SEED= PORT= WEB_PORT=
+	@$(BIN)/trading-pipelines up $(if $(DATE),--date $(DATE)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(PORT),--port $(PORT)) $(if $(WEB_PORT),--web-port $(WEB_PORT))
 
 test: .venv/ready  ## the test suite
 	$(PYTEST)

@@ -51,11 +51,16 @@ def demo(
 
 
 @app.command()
-def up(date: DateOption = DEMO_DATE, seed: SeedOption = 7) -> None:
+def up(
+    date: DateOption = DEMO_DATE,
+    seed: SeedOption = 7,
+    port: Annotated[int, typer.Option(help="Port of the simulated gateway; its control is the next")] = 4002,
+    web_port: Annotated[int, typer.Option(help="Port of the web UI")] = 3000,
+) -> None:
     """Start gateway, Dagster web UI and daemon on loopback; Ctrl-C stops all of them."""
     from trading_pipelines.apps import up as everything
 
-    raise typer.Exit(everything.run(_date(date), seed))
+    raise typer.Exit(everything.run(everything.Plan(_date(date), seed, port, web_port)))
 
 
 @app.command()

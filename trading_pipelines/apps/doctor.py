@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
@@ -15,8 +16,9 @@ from trading_pipelines.adapters.journal import SqliteJournal
 from trading_pipelines.core.market import calendar
 from trading_pipelines.domain.errors import TradingError
 from trading_pipelines.domain.tables import TABLES
-from trading_pipelines.settings import Settings
+from trading_pipelines.settings import Mode, Settings
 
+NEW_YORK = ZoneInfo("America/New_York")
 MAX_SKEW = timedelta(seconds=2)
 MIN_FREE_BYTES = 5 * 1024**3
 
@@ -84,10 +86,11 @@ def _version(version: int | None) -> Finding:
 
 
 def _gateway(loaded: Settings) -> Finding:
-    """The clock must agree with ours, shifted by what a simulation shifts it."""
+    """The broker's clock must agree with ours; a simulated gateway lives in its own time."""
     with IBSession(loaded.parameters.broker, "tools") as session:
-        skew = abs(IBClock(session).now() - (datetime.now(UTC) + loaded.clock_offset))
-    return (
-        skew <= MAX_SKEW,
-        f"answers at port {loaded.parameters.broker.port}, clocks {skew.total_seconds():.1f} s apart",
-    )
+        theirs = IBClock(session).now()
+        skew = abs(theirs - datetime.now(UTC))
+    answers = f"answers at port {loaded.parameters.broker.port}"
+    if loaded.mode is Mode.SIMULATED:
+        return True, f"{answers}, its clock shows {theirs.astimezone(NEW_YORK):%Y-%m-%d %H:%M} New York"
+    return skew <= MAX_SKEW, f"{answers}, clocks {skew.total_seconds():.1f} s apart"

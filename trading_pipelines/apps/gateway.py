@@ -1,9 +1,9 @@
 """The simulated gateway as a program: alone on the command line, or as the child of demo and up."""
 
 import asyncio
+import errno
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ from datetime import time as time_of_day
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from trading_pipelines.apps import children
 from trading_pipelines.core.market import calendar
 from trading_pipelines.domain.errors import BrokerUnavailable, ConfigError
 from trading_pipelines.simulated_gateway.control import GatewayControl
@@ -26,6 +27,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 HOST = "127.0.0.1"
 ACCOUNT = "DU1234567"
 REPLAY_CASH = 250_000.0
+START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -113,54 +115,42 @@ def free_ports(count: int) -> list[int]:
 
 
 def refuse_taken(port: int) -> None:
-    """ConfigError when somebody listens on a loopback port already."""
+    """ConfigError when nobody can listen on a loopback port, mostly because somebody does."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError:
+        except OSError as error:
+            why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
             raise ConfigError(
-                f"port {port} on {HOST} is taken", "stop what listens there, or choose another"
+                f"port {port} on {HOST} {why}", "stop what listens there, or name another port"
             ) from None
 
 
 @contextmanager
-def child(options: Options, output: Path) -> Iterator[GatewayControl]:
+def child(options: Options, log: Path) -> Iterator[GatewayControl]:
     """A gateway in a process of its own, stopped on the way out; BrokerUnavailable if it does not come up."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "trading_pipelines.apps.cli", "gateway", *options.arguments()],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which then stops the child in order
-        )
-        try:
-            yield _connected(process, options, output)
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    with children.child(command(options), log) as process, connected(process, options, log) as control:
+        yield control
 
 
-def _connected(process: "subprocess.Popen[bytes]", options: Options, output: Path) -> GatewayControl:
-    deadline = time.monotonic() + 60
+def command(options: Options) -> list[str]:
+    """What starts this gateway in another process."""
+    return [sys.executable, "-m", "trading_pipelines.apps.cli", "gateway", *options.arguments()]
+
+
+def connected(process: children.Process, options: Options, log: Path) -> GatewayControl:
+    """A controller of the gateway that `process` starts; BrokerUnavailable with its last words if it dies."""
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            said = output.read_text(errors="replace").strip().splitlines()
-            raise BrokerUnavailable(
-                f"the simulated gateway did not start: {said[-1] if said else 'it said nothing'}",
-                f"see {output}",
-            )
+            said = children.last_words(log).removeprefix("error: ")
+            raise BrokerUnavailable(f"the simulated gateway did not start: {said}", f"see {log}")
         try:
             control = GatewayControl(HOST, options.control_port)
             control.time()
-        except (OSError, BrokerUnavailable):
+        except BrokerUnavailable:
             time.sleep(0.1)
         else:
             return control
-    raise BrokerUnavailable("the simulated gateway did not answer within 60 s", f"see {output}")
+    raise BrokerUnavailable(f"the simulated gateway did not answer within {START_SECONDS:g} s", f"see {log}")

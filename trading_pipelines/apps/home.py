@@ -1,5 +1,6 @@
 """Where a simulated session keeps its data, and how it starts from nothing without taking anything away."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterable
@@ -16,17 +17,37 @@ DAYS_BEFORE = timedelta(days=10)
 
 
 def make_anew(data: Path) -> Path:
-    """An empty data folder with a Dagster home in it; refuses a folder that a simulation did not make."""
-    if data.exists() and any(data.iterdir()) and not (data / MARKER).exists():
+    """An empty data folder with a Dagster home in it, ours until this process ends.
+
+    ConfigError for a folder that no simulation made, or that one is using.
+    """
+    marker = data / MARKER
+    if data.exists() and any(data.iterdir()) and not marker.exists():
         raise ConfigError(
             f"{data} holds data that no simulation made, so it is not cleared",
             "set TRADING_PIPELINES_DATA to another folder",
         )
+    if marker.exists():
+        _hold(marker)
     if data.exists():
         shutil.rmtree(data)
     data.mkdir(parents=True)
-    (data / MARKER).write_text("made by a simulation; cleared by the next one\n")
+    _hold(marker)
     return dagster_home(data)
+
+
+def _hold(marker: Path) -> None:
+    """Lock the marker for the life of this process: the file is left open on purpose."""
+    file = os.open(marker, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        raise ConfigError(
+            f"{marker.parent} is in use by a running demo or up",
+            "stop it, or set TRADING_PIPELINES_DATA to another folder",
+        ) from None
+    os.write(file, b"made by a simulation; cleared by the next one\n")
 
 
 def dagster_home(data: Path) -> Path:

@@ -1,146 +1,178 @@
 """Everything at once on loopback: simulated gateway, Dagster web UI and daemon; Ctrl-C ends every child."""
 
+import http
+import http.client
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-
-from rich.console import Console
+from types import FrameType
+from typing import NoReturn
 
 from trading_pipelines import settings
 from trading_pipelines.adapters.journal import SqliteJournal
-from trading_pipelines.apps import gateway, home
+from trading_pipelines.apps import children, gateway, home
 from trading_pipelines.core.market import calendar
-from trading_pipelines.settings import Mode
+from trading_pipelines.settings import Mode, Settings
 
 STEP = timedelta(minutes=5)
-WEB_PORT = 3000
-GATEWAY_PORT = 4002
+HEAD_START = timedelta(minutes=1)
+"""From starting until the simulated open at least: time to switch a schedule on."""
+EARLY = "08:00"
+"""A simulated gateway starts here, in New York time, and is then stepped to where it should be."""
+READY_SECONDS = 120.0
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run(session: date, seed: int) -> int:
+@dataclass(frozen=True)
+class Plan:
+    """What to start: which session the simulated gateway plays, and the ports."""
+
+    session: date
+    seed: int
+    port: int
+    web_port: int
+
+
+def run(plan: Plan) -> int:
     """Start all, print where each one is, wait; 0 after Ctrl-C, 1 when a child died by itself."""
-    console = Console()
     loaded = settings.load()
-    for port in (WEB_PORT, *((GATEWAY_PORT, GATEWAY_PORT + 1) if loaded.mode is Mode.SIMULATED else ())):
-        gateway.refuse_taken(port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    _refuse_taken_ports(plan, loaded.mode)
+    for each in STOPS:
+        signal.signal(each, _stop)
     with ExitStack() as stack:
-        if loaded.mode is Mode.SIMULATED:
-            data = _simulated(console, stack, loaded.data / "up", session, seed)
-        else:
-            data = loaded.data
-            os.environ["DAGSTER_HOME"] = str(home.dagster_home(data).resolve())
-        logs = data / "logs"
-        children = {
-            name: stack.enter_context(_child(command, logs / f"{name}.log"))
-            for name, command in _services().items()
-        }
-        _announce(console, loaded.mode, data, logs)
-        return _wait(console, children, logs)
+        try:
+            _start(plan, loaded, stack)
+        except _Stopped:
+            _say("stopping")
+            return 0
+        except _Broken as broken:
+            print(f"error: {broken}", file=sys.stderr)
+            return 1
+        finally:
+            for each in STOPS:
+                signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not leave a child behind
 
 
-def _simulated(console: Console, stack: ExitStack, data: Path, session: date, seed: int) -> Path:
-    """A gateway whose clock is at the open when ours passes the next five minutes, and books to match."""
-    open_ = calendar.session_bounds(session)[0]
+class _Stopped(BaseException):
+    """Ctrl-C, or a signal that means the same."""
+
+
+class _Broken(Exception):
+    """A process that should run as long as we do ended, or never came up."""
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise _Stopped
+
+
+def _start(plan: Plan, loaded: Settings, stack: ExitStack) -> NoReturn:
+    """Start one after the other and watch them all, until a signal or the end of one of them."""
+    running: dict[Path, children.Process] = {}
+    if loaded.mode is Mode.SIMULATED:
+        _start_gateway(plan, loaded.data, stack, running)
+    else:
+        os.environ["DAGSTER_HOME"] = str(home.dagster_home(loaded.data).resolve())
+    _say("starting Dagster")
+    log = loaded.data / "logs" / "dagster.log"
+    running[log] = stack.enter_context(children.child(_dagster(plan.web_port), log))
+    deadline = time.monotonic() + READY_SECONDS
+    while not _answers(plan.web_port):
+        _watch(running)
+        if time.monotonic() > deadline:
+            raise _Broken(f"the web UI did not answer within {READY_SECONDS:g} s; see {log}")
+    _announce(plan, loaded)
+    while True:
+        _watch(running)
+
+
+def _refuse_taken_ports(plan: Plan, mode: Mode) -> None:
+    """ConfigError before anything is started or cleared."""
+    simulated = (plan.port, plan.port + 1) if mode is Mode.SIMULATED else ()
+    for port in (plan.web_port, *simulated):
+        gateway.refuse_taken(port)
+
+
+def _start_gateway(plan: Plan, data: Path, stack: ExitStack, running: dict[Path, children.Process]) -> None:
+    """A gateway whose session opens when our clock passes a mark of five minutes, and books to match."""
+    open_ = calendar.session_bounds(plan.session)[0]
     dagster_home = home.make_anew(data)
-    now = datetime.now(UTC)
-    into_step = timedelta(seconds=now.timestamp() % STEP.total_seconds())
-    start = open_ - STEP + into_step
+    mark = _next_mark(datetime.now(UTC) + HEAD_START)
+    offset = open_ - mark
     os.environ.update(
-        home.simulated_environment(data, dagster_home, GATEWAY_PORT, session)
-        | {"TRADING_PIPELINES_CLOCK_OFFSET_SECONDS": str(round((start - now).total_seconds()))}
+        home.simulated_environment(data, dagster_home, plan.port, plan.session)
+        | {"TRADING_PIPELINES_CLOCK_OFFSET_SECONDS": str(round(offset.total_seconds()))}
     )
     options = gateway.Options(
-        port=GATEWAY_PORT,
-        control_port=GATEWAY_PORT + 1,
-        seed=seed,
+        port=plan.port,
+        control_port=plan.port + 1,
+        seed=plan.seed,
         replay=None,
         underlyings=(),
-        session=session,
-        start=f"{start.astimezone(gateway.NEW_YORK):%H:%M:%S}",
+        session=plan.session,
+        start=EARLY,
         speed=1.0,
         limits=False,
         log=data / "gateway" / "truth.jsonl",
     )
-    control = stack.enter_context(gateway.child(options, data / "gateway" / "gateway.log"))
-    journal = SqliteJournal(settings.load().journal)
-    for position in control.book():
-        journal.save_position(position, position.opened_at)
-    first = (now + STEP - into_step).astimezone()
-    console.print(
-        f"NYSE session [bold]{session}[/bold] is simulated, seed {seed}: it opens at {first:%H:%M} your time"
-    )
-    return data
+    _say("starting the simulated gateway")
+    log = data / "gateway" / "gateway.log"
+    running[log] = process = stack.enter_context(children.child(gateway.command(options), log))
+    with (
+        gateway.connected(process, options, log) as control,
+        SqliteJournal(settings.load().journal) as journal,
+    ):
+        for position in control.book():
+            journal.save_position(position, position.opened_at)
+        control.step(datetime.now(UTC) + offset)
+    _say(f"NYSE session {plan.session}, seed {plan.seed}: opens at {mark.astimezone():%H:%M} your time")
 
 
-def _services() -> dict[str, list[str]]:
+def _next_mark(at: datetime) -> datetime:
+    return datetime.fromtimestamp((at.timestamp() // STEP.total_seconds() + 1) * STEP.total_seconds(), UTC)
+
+
+def _dagster(web_port: int) -> list[str]:
     """`dagster dev` is web UI, daemon and one code server for both."""
     dagster = Path(sys.executable).parent / "dagster"
-    workspace = str(settings.PROJECT / "workspace.yaml")
-    return {"dagster": [str(dagster), "dev", "-w", workspace, "-h", gateway.HOST, "-p", str(WEB_PORT)]}
+    workspace = settings.PROJECT / "workspace.yaml"
+    return [str(dagster), "dev", "-w", str(workspace), "-h", gateway.HOST, "-p", str(web_port)]
 
 
-@contextmanager
-def _child(command: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process group of its own, all of it ended on the way out."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=settings.PROJECT,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            _end(process)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask the whole group to end, and make sure of it."""
-    for how, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 5)):
-        try:
-            os.killpg(process.pid, how)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(timeout=patience)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
-
-
-def _announce(console: Console, mode: Mode, data: Path, logs: Path) -> None:
-    web = f"http://{gateway.HOST}:{WEB_PORT}"
-    if mode is Mode.SIMULATED:
-        console.print(f"simulated gateway  tcp://{gateway.HOST}:{GATEWAY_PORT}")
-    console.print(f"web UI             {web}  (ready in about 15 s)")
-    console.print(f"daemon             {web}/deployment/daemons")
-    console.print(f"schedules          {web}/automation  (switch trading_cycle_schedule on)")
-    console.print(f"data               {data}")
-    console.print(f"logs               {logs}")
-    console.print("Ctrl-C stops all of them")
-
-
-def _wait(console: Console, children: dict[str, "subprocess.Popen[bytes]"], logs: Path) -> int:
+def _answers(web_port: int) -> bool:
+    connection = http.client.HTTPConnection(gateway.HOST, web_port, timeout=5)
     try:
-        while True:
-            for name, process in children.items():
-                if process.poll() is not None:
-                    console.print(
-                        f"the {name} ended by itself (exit code {process.returncode}); see {logs / name}.log"
-                    )
-                    return 1
-            time.sleep(0.5)
-    except (KeyboardInterrupt, SystemExit):
-        console.print("stopping")
-        return 0
+        connection.request("GET", "/server_info")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _watch(running: Mapping[Path, children.Process]) -> None:
+    """Pass half a second in which every child lives."""
+    for log, process in running.items():
+        if process.poll() is not None:
+            raise _Broken(f"{log.stem} ended by itself with exit code {process.returncode}; see {log}")
+    time.sleep(0.5)
+
+
+def _announce(plan: Plan, loaded: Settings) -> None:
+    web = f"http://{gateway.HOST}:{plan.web_port}"
+    if loaded.mode is Mode.SIMULATED:
+        _say(f"simulated gateway  tcp://{gateway.HOST}:{plan.port}")
+    _say(f"web UI             {web}")
+    _say(f"daemon             {web}/deployment/daemons")
+    _say(f"schedules          {web}/automation")
+    _say(f"data and logs      {loaded.data}")
+    _say("Switch trading_cycle_schedule on to trade. Ctrl-C stops everything.")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
