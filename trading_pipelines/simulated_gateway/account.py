@@ -1,6 +1,7 @@
 """The account: cash, positions with their average cost, profit and loss, commissions, and its values.
 
-As at IB, average cost is per contract and includes the multiplier and the commission paid.
+As at IB, average cost is per contract and includes the multiplier and (but for futures, which settle
+their gains in cash every day) the commission paid.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -152,12 +153,10 @@ class Account:
         realised = gain - fee * closing / quantity if closing else None
         if opening:
             kept = holding.quantity + side.sign * closing
-            paid = (
-                kept * holding.average_cost
-                + side.sign * opening * price * multiplier
-                + fee * opening / quantity
-            )
-            holding.average_cost = paid / (kept + side.sign * opening)
+            cost = kept * holding.average_cost + side.sign * opening * price * multiplier
+            if not settles_daily(listed):  # a future is marked from its price: its fee is gone with the cash
+                cost += fee * opening / quantity
+            holding.average_cost = cost / (kept + side.sign * opening)
         holding.quantity += signed
         if not holding.quantity:
             holding.average_cost = 0.0

@@ -31,11 +31,6 @@ class Market:
     bid: float | None
     ask: float | None
 
-    @property
-    def mid(self) -> float | None:
-        """The middle, or None without both sides."""
-        return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
-
 
 def leg_market(leg: Leg, quote: MarketQuote) -> Market:
     """One leg's market. An offered option that nobody bids for is worth 0 in a combo, no less."""
@@ -77,17 +72,23 @@ def leg_prices(legs: Sequence[Leg], quotes: Sequence[MarketQuote], price: float)
     """
     if len(legs) == 1 and legs[0].signed_ratio == 1:
         return [price]
-    markets = [leg_market(leg, quote) for leg, quote in zip(legs, quotes, strict=True)]
-    mids = [market.mid or 0.0 for market in markets]
-    halves = [((market.ask or 0.0) - (market.bid or 0.0)) / 2 for market in markets]
+    sides = [_known_sides(leg_market(leg, quote)) for leg, quote in zip(legs, quotes, strict=True)]
+    mids = [(low + high) / 2 for low, high in sides]
+    halves = [(high - low) / 2 for low, high in sides]
     net_mid = sum(leg.signed_ratio * mid for leg, mid in zip(legs, mids, strict=True))
     width = sum(leg.ratio * half for leg, half in zip(legs, halves, strict=True))
     share = (price - net_mid) / width if width > 0 else 0.0
     traded = [
-        round(mid + leg.side.sign * share * half, _CENTS)
+        max(0.0, round(mid + leg.side.sign * share * half, _CENTS))  # never −0.0
         for leg, mid, half in zip(legs, mids, halves, strict=True)
     ]
     taker = min(range(len(legs)), key=lambda index: (legs[index].ratio, -halves[index]))
     rest = sum(leg.signed_ratio * paid for leg, paid in zip(legs, traded, strict=True))
     traded[taker] = round(traded[taker] + (price - rest) / legs[taker].signed_ratio, 6)
     return traded
+
+
+def _known_sides(market: Market) -> tuple[float, float]:
+    """Lower and higher side; a side alone is both, since that is what the leg can trade at."""
+    known = [side for side in (market.bid, market.ask) if side is not None]
+    return min(known, default=0.0), max(known, default=0.0)

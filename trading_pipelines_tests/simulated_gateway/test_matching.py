@@ -56,6 +56,17 @@ def test_what_rounding_leaves_goes_to_the_widest_market() -> None:
     assert leg_prices(legs, quotes, 3.05) == [1.01, 1.01, 1.03]
 
 
+def test_a_leg_with_one_side_trades_there() -> None:
+    # Bought at the ask of 0.05 against a bid of 4.00 that nobody answers.
+    assert leg_prices(SPREAD, (quote(None, 0.05), quote(4.00, None)), -3.95) == [0.05, 4.00]
+
+
+def test_a_worthless_leg_is_sold_for_nothing() -> None:
+    legs = (replace(LONG_PUT, side=Side.SELL), replace(SHORT_PUT, side=Side.BUY))
+    first, second = leg_prices(legs, (quote(None, 0.05), quote(4.00, 4.06)), 4.06)
+    assert (str(first), second) == ("0.0", 4.06)
+
+
 cents = st.integers(1, 2000)
 widths = st.integers(1, 60)
 
