@@ -56,7 +56,7 @@ def place_ib_orders(
             clock=desk.clock,
             parameters=desk.parameters,
             mode=desk.settings.mode,
-            holder=f"run {context.run_id}",
+            holder=f"run {context.run.run_id}",
         )
         orders = records.order_rows(desk.journal, tick.session, tick.as_of)
         fills = records.new_fill_rows(desk.journal, desk.lake, tick.session, tick.as_of)

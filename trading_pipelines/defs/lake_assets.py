@@ -53,7 +53,7 @@ def stamped(
     """The frame in the table's column order, with run and code version where the table has them."""
     if "run_id" in table.schema:
         frame = frame.with_columns(
-            run_id=pl.lit(context.run_id), code_version=pl.lit(desk.settings.code_version)
+            run_id=pl.lit(context.run.run_id), code_version=pl.lit(desk.settings.code_version)
         )
     return frame.select(table.schema.names())
 
