@@ -83,7 +83,7 @@ class Execution:
 
 
 class Refusal(Exception):
-    """An order is not taken, with IB's code and sentence; it never leaves the order book."""
+    """An order is not taken, with IB's code and sentence: an answer to the client, not an error of ours."""
 
     def __init__(self, error: tuple[int, str]) -> None:
         self.error = error

@@ -93,10 +93,15 @@ class Gateway:
             self._beat = asyncio.create_task(self._run_clock())
 
     async def serve(self) -> None:
-        """Run until `stop`, then close."""
+        """Run until `stop`, then close; a clock that stumbles ends it too, with its error."""
+        stopped = asyncio.create_task(self._stopped.wait())
         try:
-            await self._stopped.wait()
+            watched = {stopped} if self._beat is None else {stopped, self._beat}
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
+            stopped.cancel()
             await self.close()
 
     async def close(self) -> None:

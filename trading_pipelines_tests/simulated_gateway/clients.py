@@ -14,7 +14,7 @@ class RawClient:
     """Sees what a library hides: versions, errors, broken frames. Reads one message at a time."""
 
     def __init__(self, port: int, *, highest: int = 178) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=5)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._received = b""
         hello = f"v157..{highest}".encode()
         self._socket.sendall(b"API\0" + struct.pack(">I", len(hello)) + hello)
@@ -63,8 +63,8 @@ class RawClient:
 
 
 def until(client: ib_async.IB, condition: Callable[[], object]) -> None:
-    """Let the client work until something has come to hold; fails after five seconds."""
-    for _ in range(1000):
+    """Let the client work until something has come to hold; fails after half a minute."""
+    for _ in range(6000):
         if condition():
             return
         client.sleep(0.005)

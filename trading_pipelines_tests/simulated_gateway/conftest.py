@@ -74,9 +74,9 @@ def connect(loop: asyncio.AbstractEventLoop) -> Iterator[Connect]:
     def connect_client(gateway: RunningGateway, client_id: int = 1) -> ib_async.IB:
         client = ib_async.IB()
         clients.append(client)
-        client.RequestTimeout = 5
+        client.RequestTimeout = 30
         client.RaiseRequestErrors = True
-        client.connect(gateway.host, gateway.port, clientId=client_id, timeout=5, raiseSyncErrors=True)
+        client.connect(gateway.host, gateway.port, clientId=client_id, timeout=30, raiseSyncErrors=True)
         client.client.MaxRequests = 0
         return client
 

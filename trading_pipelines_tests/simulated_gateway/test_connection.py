@@ -1,14 +1,15 @@
 import asyncio
 import struct
+from datetime import timedelta
 
 import ib_async
 import pytest
 
 from trading_pipelines.domain.errors import BrokerUnavailable
 from trading_pipelines.simulated_gateway.server import Gateway, RunningGateway, running_gateway
-from trading_pipelines_tests.simulated_gateway.clients import RawClient
+from trading_pipelines_tests.simulated_gateway.clients import RawClient, underlying_contract, until
 from trading_pipelines_tests.simulated_gateway.conftest import Connect, ConnectRaw
-from trading_pipelines_tests.simulated_gateway.static_market import NOON, StaticMarket
+from trading_pipelines_tests.simulated_gateway.static_market import NOON, SPY, StaticMarket, quote
 
 
 def test_ib_async_connects_at_version_178_with_its_whole_start_up(client: ib_async.IB) -> None:
@@ -50,7 +51,7 @@ def test_a_client_id_is_free_again_after_its_client_left(
 ) -> None:
     first = connect_raw(gateway).start(5)
     first.close()
-    deadline = 100
+    deadline = 10_000
     while gateway.control.state()["clients"] and deadline:
         deadline -= 1
     assert connect(gateway, 5).isConnected()
@@ -144,6 +145,12 @@ def test_a_taken_port_is_said_in_one_line(gateway: RunningGateway) -> None:
         asyncio.run(start())
 
 
-def test_a_running_clock_goes_on_by_itself(connect_raw: ConnectRaw) -> None:
-    with running_gateway(StaticMarket(), start=NOON, speed=1000.0) as gateway:
-        assert gateway.control.time() > NOON
+def test_a_running_clock_moves_the_market_by_itself(connect: Connect) -> None:
+    later = NOON + timedelta(minutes=30)
+    market = StaticMarket(moves=[(later, SPY, quote(540.0, 540.02))])
+    with running_gateway(market, start=NOON, speed=3600.0) as gateway:
+        client = connect(gateway)
+        ticker = client.reqMktData(underlying_contract())
+        until(client, lambda: ticker.bid == 540.0)
+        assert gateway.control.time() >= later
+        client.disconnect()

@@ -58,7 +58,7 @@ def test_the_state_counts_clients_messages_lines_orders_and_fills(
 
 
 def test_who_speaks_http_to_the_control_port_is_hung_up_on(gateway: RunningGateway) -> None:
-    with socket.create_connection((gateway.host, gateway.control_port), timeout=5) as visitor:
+    with socket.create_connection((gateway.host, gateway.control_port), timeout=30) as visitor:
         visitor.sendall(b'POST / HTTP/1.1\n\n{"command": "stop"}\n')
         assert visitor.recv(100) == b""
     assert gateway.control.time() == NOON
