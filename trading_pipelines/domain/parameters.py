@@ -175,7 +175,6 @@ class ExitParameters(Model):
     expiry_exit_dte: Count
     roll_enabled: bool
     roll_dte: Count
-    roll_target_dte: PositiveCount
     max_rolls: Count
 
 

@@ -8,7 +8,7 @@ import polars as pl
 from trading_pipelines.core.strategies import verticals
 from trading_pipelines.core.strategies.candidates import Offer
 from trading_pipelines.core.strategies.iron_condor import iron_condor
-from trading_pipelines.core.strategies.strikes import entry_expiry, roll_expiry, usable, width
+from trading_pipelines.core.strategies.strikes import entry_expiry, usable, width
 from trading_pipelines.domain.decisions import Candidate, NoCandidate
 from trading_pipelines.domain.errors import ConfigError, SchemaMismatch
 from trading_pipelines.domain.parameters import Parameters, StrikeParameters
@@ -30,9 +30,9 @@ def select(
 ) -> Candidate | NoCandidate:
     """The candidate of a strategy from one underlying's chain (strikes.CHAIN_COLUMNS) of one tick.
 
-    Without `after` the expiry is the entry's (config `expiry`); with it, a roll's: the expiry after that
-    date nearest to `exits.roll_target_dte`. ConfigError for an unknown strategy, SchemaMismatch for a
-    chain of several underlyings; all that a market may lack is a NoCandidate with its reason.
+    The expiry is the one that config `expiry` chooses; for a roll, of those `after` the held one.
+    ConfigError for an unknown strategy, SchemaMismatch for a chain of several underlyings; all that a
+    market may lack is a NoCandidate with its reason.
     """
     if strategy not in STRATEGIES:
         raise ConfigError(f"there is no strategy {strategy!r}", f"known are {', '.join(STRATEGIES)}")
@@ -48,18 +48,11 @@ def select(
 
     if chain.is_empty():
         return refuse("the chain is empty")
-    expiry = (
-        entry_expiry(chain, session, parameters.expiry)
-        if after is None
-        else roll_expiry(chain, session, after, parameters.exits.roll_target_dte)
-    )
+    later = chain if after is None else chain.filter(pl.col("expiry") > after)
+    expiry = entry_expiry(later, session, parameters.expiry)
     if expiry is None:
-        window = (
-            f"{parameters.expiry.min_dte}–{parameters.expiry.max_dte} days"
-            if after is None
-            else f"after {after}"
-        )
-        return refuse(f"no expiry {window} is listed in the chain")
+        window = f"of {parameters.expiry.min_dte}–{parameters.expiry.max_dte} days"
+        return refuse(f"no expiry {window}{f' after {after}' if after else ''} is listed in the chain")
     rows = _main_class(chain.filter(pl.col("expiry") == expiry))
     spot = rows.get_column("spot").median()
     fit = usable(rows, parameters.strikes)

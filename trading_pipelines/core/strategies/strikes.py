@@ -82,11 +82,6 @@ def entry_expiry(rows: pl.DataFrame, session: date, parameters: ExpiryParameters
     return _nearest(monthly or listed, session, parameters.target_dte)
 
 
-def roll_expiry(rows: pl.DataFrame, session: date, held: date, target_dte: int) -> date | None:
-    """The expiry nearest to the target among those after the held one."""
-    return _nearest([expiry for expiry in _expiries(rows) if expiry > held], session, target_dte)
-
-
 def width(underlying: str, spot: float, parameters: StrikeParameters) -> float:
     """Distance in points between the short and the long strike that the config asks for."""
     return parameters.width.get(underlying, spot * parameters.default_width_percent / 100)

@@ -12,7 +12,6 @@ from trading_pipelines.core.strategies.strikes import (
     entry_expiry,
     is_standard_monthly,
     leg,
-    roll_expiry,
     usable,
     width,
     wing,
@@ -60,12 +59,6 @@ def test_without_a_monthly_the_expiry_nearest_to_the_target_is_taken() -> None:
 def test_no_expiry_outside_the_window_is_taken() -> None:
     # 29 and 61 days: just outside 30–60.
     assert entry_expiry(expiries(date(2024, 7, 11), date(2024, 8, 12)), SESSION, parameters().expiry) is None
-
-
-def test_a_roll_takes_the_expiry_nearest_to_its_target_after_the_held_one() -> None:
-    listed = expiries(date(2024, 6, 28), date(2024, 7, 19), date(2024, 7, 26))
-    assert roll_expiry(listed, SESSION, date(2024, 6, 28), 45) == date(2024, 7, 26)
-    assert roll_expiry(listed, SESSION, date(2024, 7, 26), 45) is None
 
 
 @pytest.mark.parametrize(
