@@ -104,9 +104,9 @@ def test_each_role_has_a_client_id_of_its_own(gateway: RunningGateway, connect: 
         assert gateway.control.state()["clients"] == 2
 
 
-def test_an_unknown_role_is_a_mistake_in_the_configuration(gateway: RunningGateway, connect: Connect) -> None:
+def test_an_unknown_role_is_a_mistake_in_the_configuration(connect: Connect) -> None:
     with pytest.raises(ConfigError, match=r"broker\.client_ids\.robot"):
-        connect(gateway.port, "robot")
+        connect(4002, "robot")
 
 
 def test_an_incomplete_first_report_is_no_connection(interceptor: Interceptor, connect: Connect) -> None:
