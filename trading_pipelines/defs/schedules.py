@@ -5,7 +5,7 @@ added to the scheduled time, and is zero everywhere else.
 """
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
@@ -63,7 +63,8 @@ def _schedule(job: cycle.Job, due: Due) -> dg.ScheduleDefinition:
         execution_timezone=NEW_YORK,
     )
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        at = context.scheduled_execution_time + settings.load().clock_offset
+        # In UTC: a sum in New York time would be an hour off where the two clocks differ in DST.
+        at = context.scheduled_execution_time.astimezone(UTC) + settings.load().clock_offset
         found = due(at)
         if found is None:
             return dg.SkipReason(

@@ -104,12 +104,11 @@ def test_sunday_evening_belongs_to_monday_and_saturday_is_closed():
 
 
 def test_a_shifted_clock_shifts_the_simulation_alone(monkeypatch: pytest.MonkeyPatch):
-    saturday = datetime(2026, 11, 21, 10, 0, tzinfo=NEW_YORK)
+    saturday = datetime(2026, 11, 21, 10, 0, tzinfo=NEW_YORK)  # in winter; the session is in summer
     assert requests("trading_cycle_schedule", saturday, saturday) == []
     simulated = datetime(2024, 6, 12, 9, 30, tzinfo=NEW_YORK)
-    monkeypatch.setenv(
-        "TRADING_PIPELINES_CLOCK_OFFSET_SECONDS", str(int((simulated - saturday).total_seconds()))
-    )
+    offset = simulated.timestamp() - saturday.timestamp()
+    monkeypatch.setenv("TRADING_PIPELINES_CLOCK_OFFSET_SECONDS", str(int(offset)))
     (found,) = requests("trading_cycle_schedule", saturday, saturday)
     assert as_of(found) == simulated
     assert found.partition_key == "2024-06-12"
