@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from trading_pipelines import settings
 from trading_pipelines.apps import gateway, home, summary
 from trading_pipelines.core.market import calendar
-from trading_pipelines.domain.errors import ConfigError
+from trading_pipelines.domain.errors import ConfigError, MissingData
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -40,14 +40,15 @@ def run(plan: Plan) -> int:
     """Run the session; 0 when every tick ran and our fills equal the gateway's ground truth."""
     console = Console()
     ticks = calendar.ticks(plan.session)[: plan.ticks]
-    settings.load()  # refuses before anything is cleared or started
     data = Path(os.environ.get("TRADING_PIPELINES_DATA", settings.PROJECT / "data"))
-    dagster_home = home.make_anew(data)
     port, control_port = gateway.free_ports(2)
     os.environ.update(
-        home.simulated_environment(data, dagster_home, port, plan.session, _configurations(plan))
+        home.simulated_environment(data, data / "dagster", port, plan.session, _configurations(plan))
         | _replayed_universe(plan)
     )
+    settings.load()  # what is wrong is refused before anything is cleared or started
+    home.make_anew(data)
+    quieten(data / "logs")
     options = gateway.Options(
         port=port,
         control_port=control_port,
@@ -63,7 +64,7 @@ def run(plan: Plan) -> int:
     console.print(_headline(plan, len(ticks)))
     started = time.monotonic()
     with gateway.child(options, data / "gateway" / "gateway.log") as control:
-        _adopt_positions(control)
+        adopt_positions(control)
         failed = _session(console, control, plan.session, ticks)
     return summary.show(console, settings.load(), plan.session, failed, time.monotonic() - started)
 
@@ -84,8 +85,12 @@ def _configurations(plan: Plan) -> list[Path]:
 
 def _replayed_universe(plan: Plan) -> dict[str, str]:
     """A recording holds other instruments than the configuration watches: watch what is replayed."""
-    if not plan.underlyings:
+    if plan.replay is None:
         return {}
+    if not plan.replay.is_dir():
+        raise MissingData(f"there is no folder {plan.replay} to replay", "name a LEAN data root or a lake")
+    if not plan.underlyings:
+        raise ConfigError("a replay needs its underlyings", "say UNDERLYING=GOOG, or --underlying GOOG")
     stocks = ", ".join(
         f"{{symbol: {name}, security_type: STK, exchange: SMART, currency: USD, trade_options: true}}"
         for name in plan.underlyings
@@ -96,7 +101,18 @@ def _replayed_universe(plan: Plan) -> dict[str, str]:
     }
 
 
-def _adopt_positions(control: "GatewayControl") -> None:
+def quieten(logs: Path) -> None:
+    """What the libraries log goes to files: the screen is for the session."""
+    logs.mkdir(parents=True)
+    # A failed run is told by the session itself; its trace is in Dagster's storage.
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    for library in ("ib_async", "trading_pipelines"):
+        logger = logging.getLogger(library)
+        logger.propagate = False
+        logger.addHandler(logging.FileHandler(logs / f"{library}.log"))
+
+
+def adopt_positions(control: "GatewayControl") -> None:
     """The account holds positions of past sessions: our books know them, as if we had opened them."""
     from trading_pipelines.adapters.journal import SqliteJournal
 
@@ -107,7 +123,6 @@ def _adopt_positions(control: "GatewayControl") -> None:
 
 def _session(console: Console, control: "GatewayControl", session: date, ticks: list[datetime]) -> list[str]:
     """Every job of the day at its time; returns a line for each run that did not succeed."""
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
     import dagster as dg
 
     from trading_pipelines.definitions import defs
