@@ -2,54 +2,41 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
-from math import isnan
 from typing import Any, Final
 
 import ib_async as ib
 from ib_async.wrapper import RequestError
 
 from trading_pipelines.adapters import ib_contracts
+from trading_pipelines.adapters.ib_account import IBAccount
 from trading_pipelines.adapters.ib_session import IBSession
 from trading_pipelines.domain.errors import (
     BrokerError,
     BrokerUnavailable,
-    ConfigError,
     OrderRejected,
     OrderStateUnknown,
 )
 from trading_pipelines.domain.orders import BrokerOrder, Fill, MarginImpact, OrderIntent
 from trading_pipelines.domain.positions import AccountState, BrokerPosition
 
-ACCOUNT_TAGS: Final = (
-    "NetLiquidation",
-    "TotalCashValue",
-    "BuyingPower",
-    "AvailableFunds",
-    "ExcessLiquidity",
-    "InitMarginReq",
-    "MaintMarginReq",
-    "GrossPositionValue",
-)
 REJECTIONS: Final = frozenset(
-    {103, 106, 107, 109, 110, 111, 113, 116, 131, 132, 135, 152, 157, 160, 200, 201, 203, 321, 434, 436, 460}
-    | {10052, 10058, 10147, 10268, 10269, 10289, 10329}
+    {103, 104, 106, 107, 109, 110, 111, 113, 116, 132, 135, 200, 201, 203, 321, 434, 436, 460}
+    | {10052, 10058, 10268, 10269, 10289}
 )
-"""Codes with which IB refuses a new order for good, once the order is nowhere in its reports."""
+"""Codes with which IB refuses a new order for good, once its reports do not know the order.
+
+After any other code an order that is in no report is unknown.
+"""
 NOTICES: Final = frozenset({105, 399, 404, 10167, 10349} | set(range(2100, 2200)))
 """Codes after which an order lives on, whatever ib_async makes of them."""
 COMMISSION_SECONDS: Final = 1.0
-PROFIT_SECONDS: Final = 2.0
 
 
 class IBBroker:
     """ports.Broker over one session and one account; ConfigError when the gateway does not serve it."""
 
     def __init__(self, session: IBSession, account: str, *, acknowledge_seconds: float | None = None) -> None:
-        if account not in session.accounts:
-            raise ConfigError(
-                f"the gateway serves {', '.join(session.accounts)}, not {account}", "set account.account"
-            )
+        self._ib_account = IBAccount(session, account)
         self._session = session
         self._account = account
         self._acknowledge_seconds = acknowledge_seconds or session.parameters.request_timeout_seconds
@@ -60,43 +47,12 @@ class IBBroker:
         return self._session.client_id
 
     def account(self) -> AccountState:
-        """Account values now, profit and loss where the gateway tells it in time.
-
-        BrokerUnavailable when the summary lacks a value: it is not zero.
-        """
-        at, values, profit = self._session.call(self._account_values)
-        return AccountState(
-            account=self._account,
-            at=at,
-            net_liquidation=self._value(values, "NetLiquidation"),
-            cash=self._value(values, "TotalCashValue"),
-            buying_power=self._value(values, "BuyingPower"),
-            available_funds=self._value(values, "AvailableFunds"),
-            excess_liquidity=self._value(values, "ExcessLiquidity"),
-            initial_margin=self._value(values, "InitMarginReq"),
-            maintenance_margin=self._value(values, "MaintMarginReq"),
-            daily_pnl=ib_contracts.known(profit.dailyPnL),
-            realised_pnl=ib_contracts.known(profit.realizedPnL),
-            unrealised_pnl=ib_contracts.known(profit.unrealizedPnL),
-        )
+        """Account values now, profit and loss where the gateway tells it in time."""
+        return self._ib_account.state()
 
     def positions(self) -> tuple[BrokerPosition, ...]:
-        """Every position of the account.
-
-        An empty report is believed only when the account summary says that nothing is held;
-        BrokerUnavailable otherwise.
-        """
-        reported = self._session.call(self._session.ib.reqPositionsAsync)
-        held = [position for position in reported if position.account == self._account and position.position]
-        if not held:
-            _, values, _ = self._session.call(self._account_values)
-            gross = self._value(values, "GrossPositionValue")
-            if gross:
-                raise BrokerUnavailable(
-                    f"the gateway reports no positions of {self._account}, but a value of {gross:,.2f} held",
-                    "wait until it has synchronised with IB",
-                )
-        return tuple(ib_contracts.from_position(position) for position in held)
+        """Every position of the account; an empty report that the account summary denies raises."""
+        return self._ib_account.positions()
 
     def next_order_id(self, above: int = 0) -> int:
         """An order id larger than `above` and than every id seen in this session, of any client."""
@@ -295,35 +251,6 @@ class IBBroker:
             for fill in self._session.ib.fills()
             if fill.execution.acctNumber == self._account and (whole_combos or fill.contract.secType != "BAG")
         ]
-
-    async def _account_values(self) -> tuple[datetime, dict[str, str], ib.PnL]:
-        client: Any = self._session.client
-        wrapper: Any = self._session.ib.wrapper
-        at = await self._session.ib.reqCurrentTimeAsync()
-        # A value that is missing from this answer must not be read from the last one.
-        wrapper.acctSummary.clear()
-        request_id = client.getReqId()
-        answered = wrapper.startReq(request_id)
-        client.reqAccountSummary(request_id, "All", ",".join(ACCOUNT_TAGS))
-        await answered
-        client.cancelAccountSummary(request_id)
-        values = {v.tag: v.value for v in wrapper.acctSummary.values() if v.account == self._account}
-        profit = self._session.ib.reqPnL(self._account)
-        try:
-            await self._session.until(lambda: not isnan(profit.dailyPnL), PROFIT_SECONDS)
-        finally:
-            if self._session.connected:
-                self._session.ib.cancelPnL(self._account)
-        return at, values, profit
-
-    def _value(self, values: dict[str, str], tag: str) -> float:
-        value = ib_contracts.known(values.get(tag))
-        if value is None:
-            raise BrokerUnavailable(
-                f"the account summary of {self._account} has no {tag}",
-                "wait until the gateway has synchronised",
-            )
-        return value
 
 
 def _acknowledged(trade: ib.Trade) -> bool:

@@ -12,7 +12,8 @@ import polars as pl
 from ib_async.wrapper import RequestError
 
 from trading_pipelines.adapters import ib_contracts
-from trading_pipelines.adapters.ib_session import PACING_CODES, IBSession
+from trading_pipelines.adapters.ib_faults import PACING_CODES
+from trading_pipelines.adapters.ib_session import IBSession
 from trading_pipelines.domain.contracts import Contract, SecurityType
 from trading_pipelines.domain.errors import MissingData
 

@@ -4,8 +4,6 @@ ib_async lives on that loop alone; whoever needs it sends a coroutine function t
 """
 
 import asyncio
-import logging
-import socket
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -15,20 +13,12 @@ from typing import Any, Self, TypeVar
 from ib_async import IB
 from ib_async.wrapper import RequestError
 
-from trading_pipelines.domain.errors import (
-    BrokerError,
-    BrokerUnavailable,
-    ConfigError,
-    PacingViolation,
-    TradingError,
-)
+from trading_pipelines.adapters.ib_faults import UnreadableMessages, no_connection, refused
+from trading_pipelines.domain.errors import BrokerError, BrokerUnavailable, ConfigError
 from trading_pipelines.domain.parameters import BrokerParameters
 
 Answer = TypeVar("Answer")
 
-CLIENT_ID_IN_USE = 326
-PACING_CODES = frozenset({100, 101, 420})
-"""100 message rate, 101 market-data lines, 420 pacing of real-time requests."""
 LOST, RESTORED_EMPTY, RESTORED = 1100, 1101, 1102
 """Connectivity between the gateway and IB: lost, restored without data, restored with data."""
 CLOSING_SECONDS = 5.0
@@ -52,7 +42,7 @@ class IBSession:
         self._thread: threading.Thread | None = None
         self._ib: IB | None = None
         self._errors: list[tuple[int, int, str]] = []
-        self._unreadable = _UnreadableMessages()
+        self._unreadable = UnreadableMessages()
         self._degraded = False
         self._turn = asyncio.Lock()
 
@@ -254,31 +244,8 @@ class IBSession:
         client.conn.disconnected -= on_close
         if isinstance(outcome, BaseException):
             client.disconnect()
-            raise self._why_not(outcome) from outcome
+            raise no_connection(outcome, self._errors, self.parameters, self.role) from outcome
         self._ib = ib
-
-    def _why_not(self, error: BaseException) -> TradingError:
-        """The reason no connection came about, from what the gateway said before it hung up."""
-        if any(code == CLIENT_ID_IN_USE for _, code, _ in self._errors):
-            return BrokerUnavailable(
-                f"client id {self.client_id} is in use",
-                f"end the other process of role {self.role}, or change broker.client_ids.{self.role}",
-            )
-        if isinstance(error, ConnectionError) and error.args and isinstance(error.args[0], list):
-            return BrokerUnavailable(
-                f"the gateway at {self._address} is not ready: {', '.join(error.args[0])}",
-                "wait until it has synchronised with IB, then try again",
-            )
-        # Several addresses of one host give a plain OSError, an unknown host a gaierror.
-        if isinstance(error, ConnectionRefusedError | socket.gaierror) or type(error) is OSError:
-            return BrokerUnavailable(
-                f"no gateway at {self._address}",
-                "start one with `trading-pipelines gateway`, or set broker.port",
-            )
-        return BrokerUnavailable(
-            f"what listens at {self._address} did not answer as an IB gateway",
-            "see what uses the port, or set broker.port",
-        )
 
     async def _disconnect(self) -> None:
         ib, self._ib = self._ib, None
@@ -311,39 +278,3 @@ class IBClock:
     def now(self) -> datetime:
         """The gateway's time in UTC; BrokerUnavailable when it does not answer."""
         return self._session.call(self._session.ib.reqCurrentTimeAsync)
-
-
-class _UnreadableMessages(logging.Handler):
-    """Counts what ib_async's decoder swallowed in one thread: it only logs what it cannot read."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.count = 0
-        self.last = ""
-        self._thread_id: int | None = None
-        self._logger = logging.getLogger("ib_async.Decoder")
-
-    def listen(self) -> None:
-        """Count from now on, for the calling thread."""
-        self.count = 0
-        self._thread_id = threading.get_ident()
-        self._logger.addHandler(self)
-
-    def stop(self) -> None:
-        """Count no more."""
-        self._logger.removeHandler(self)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Remember one record when it is about this session."""
-        if record.thread == self._thread_id:
-            self.count += 1
-            self.last = record.getMessage()[:200]
-
-
-def refused(error: RequestError) -> BrokerError:
-    """IB's refusal of a request in our terms."""
-    if error.code in PACING_CODES:
-        return PacingViolation(
-            f"IB refused the pace: {error.code} {error.message}", "lower broker.messages_per_second"
-        )
-    return BrokerError(f"IB refused a request: {error.code} {error.message}")

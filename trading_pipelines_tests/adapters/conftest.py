@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from trading_pipelines.adapters.ib_session import IBSession
+from trading_pipelines.core.execution.pricing import combo_quote
+from trading_pipelines.domain.contracts import Contract, Right, SecurityType, Side
+from trading_pipelines.domain.orders import OrderLeg
 from trading_pipelines.domain.parameters import BrokerParameters
 from trading_pipelines.simulated_gateway.market import SyntheticMarket
 from trading_pipelines.simulated_gateway.server import RunningGateway, running_gateway
@@ -76,3 +79,37 @@ def connect() -> Callable[..., IBSession]:
         return IBSession(broker_parameters(port, **changes), role)
 
     return make
+
+
+def condor_legs(market: SyntheticMarket) -> tuple[OrderLeg, ...]:
+    """An iron condor on SPY, about five percent wide, a month out."""
+    pattern = Contract(security_type=SecurityType.OPTION, symbol="SPY", exchange="")
+    listed = [each.contract for each in market.find(pattern)]
+    expiry = next(day for day in sorted({c.expiry for c in listed if c.expiry}) if (day - SESSION).days > 30)
+    spot = market.quotes([101], OPENED)[0].bid or 0.0
+
+    def leg(right: Right, distance: float, side: Side) -> OrderLeg:
+        near = min(
+            (c for c in listed if c.expiry == expiry and c.right is right),
+            key=lambda c: abs((c.strike or 0.0) - spot * (1 + distance)),
+        )
+        return OrderLeg(contract=near, ratio=1, side=side)
+
+    return (
+        leg(Right.PUT, -0.05, Side.BUY),
+        leg(Right.PUT, -0.03, Side.SELL),
+        leg(Right.CALL, 0.03, Side.SELL),
+        leg(Right.CALL, 0.05, Side.BUY),
+    )
+
+
+def far_side(market: SyntheticMarket, legs: tuple[OrderLeg, ...]) -> float:
+    """What one unit costs at once."""
+    con_ids = [leg.contract.con_id for leg in legs]
+    quotes = {
+        con_id: (quote.bid, quote.ask)
+        for con_id, quote in zip(con_ids, market.quotes(con_ids, OPENED), strict=True)
+    }
+    unit = combo_quote(legs, quotes)
+    assert unit is not None
+    return round(unit.ask, 2)

@@ -10,8 +10,7 @@ import pytest
 from trading_pipelines.adapters.ib_broker import IBBroker
 from trading_pipelines.adapters.ib_market_data import IBMarketData
 from trading_pipelines.adapters.ib_session import IBClock, IBSession
-from trading_pipelines.core.execution.pricing import combo_quote
-from trading_pipelines.domain.contracts import Contract, Right, SecurityType, Side
+from trading_pipelines.domain.contracts import SecurityType
 from trading_pipelines.domain.errors import (
     BrokerError,
     BrokerUnavailable,
@@ -22,7 +21,7 @@ from trading_pipelines.domain.errors import (
 from trading_pipelines.domain.orders import OrderIntent, OrderLeg
 from trading_pipelines.simulated_gateway.market import SyntheticMarket
 from trading_pipelines.simulated_gateway.server import RunningGateway, running_gateway
-from trading_pipelines_tests.adapters.conftest import OPENED, SESSION, broker_parameters
+from trading_pipelines_tests.adapters.conftest import OPENED, broker_parameters, condor_legs, far_side
 from trading_pipelines_tests.adapters.interceptor import Interceptor, Message
 from trading_pipelines_tests.builders import ACCOUNT, closing_intent, opening_intent
 
@@ -33,24 +32,7 @@ OPEN_ORDER, ORDER_STATUS, POSITION = "5", "3", "61"
 @pytest.fixture(scope="module")
 def legs(market: SyntheticMarket) -> tuple[OrderLeg, ...]:
     """An iron condor on SPY, about five percent wide, a month out."""
-    pattern = Contract(security_type=SecurityType.OPTION, symbol="SPY", exchange="")
-    listed = [each.contract for each in market.find(pattern)]
-    expiry = next(day for day in sorted({c.expiry for c in listed if c.expiry}) if (day - SESSION).days > 30)
-    spot = market.quotes([101], OPENED)[0].bid or 0.0
-
-    def leg(right: Right, distance: float, side: Side) -> OrderLeg:
-        near = min(
-            (c for c in listed if c.expiry == expiry and c.right is right),
-            key=lambda c: abs((c.strike or 0.0) - spot * (1 + distance)),
-        )
-        return OrderLeg(contract=near, ratio=1, side=side)
-
-    return (
-        leg(Right.PUT, -0.05, Side.BUY),
-        leg(Right.PUT, -0.03, Side.SELL),
-        leg(Right.CALL, 0.03, Side.SELL),
-        leg(Right.CALL, 0.05, Side.BUY),
-    )
+    return condor_legs(market)
 
 
 @pytest.fixture
@@ -67,23 +49,12 @@ def faulty(interceptor: Interceptor) -> Iterator[IBBroker]:
 
 def _opening(market: SyntheticMarket, legs: tuple[OrderLeg, ...], **changes: Any) -> OrderIntent:
     """Marketable: at the far side of the market."""
-    return opening_intent(**{"legs": legs, "limit_price": _far_side(market, legs), "units": 2, **changes})
-
-
-def _far_side(market: SyntheticMarket, legs: tuple[OrderLeg, ...]) -> float:
-    con_ids = [leg.contract.con_id for leg in legs]
-    quotes = {
-        con_id: (quote.bid, quote.ask)
-        for con_id, quote in zip(con_ids, market.quotes(con_ids, OPENED), strict=True)
-    }
-    unit = combo_quote(legs, quotes)
-    assert unit is not None
-    return round(unit.ask, 2)
+    return opening_intent(**{"legs": legs, "limit_price": far_side(market, legs), "units": 2, **changes})
 
 
 def _patient(market: SyntheticMarket, legs: tuple[OrderLeg, ...], **changes: Any) -> OrderIntent:
     """Far from the market: it works and does not fill."""
-    return _opening(market, legs, limit_price=round(_far_side(market, legs) - 5.0, 2), **changes)
+    return _opening(market, legs, limit_price=round(far_side(market, legs) - 5.0, 2), **changes)
 
 
 def _truth(gateway: RunningGateway, kind: str) -> list[dict[str, Any]]:
@@ -105,7 +76,7 @@ def test_a_combo_opens_and_closes_and_the_fills_are_the_gateways(
     assert held == {leg.contract.con_id: 2.0 * leg.side.sign for leg in legs}
 
     reverse = tuple(leg.model_copy(update={"side": leg.side.opposite}) for leg in legs)
-    closing = closing_intent(legs=reverse, limit_price=_far_side(market, reverse))
+    closing = closing_intent(legs=reverse, limit_price=far_side(market, reverse))
     broker.place(closing, broker.next_order_id())
     assert broker.await_fill("tp1-closing", timeout_seconds=2).status == "Filled"
     assert broker.positions() == ()
