@@ -111,9 +111,8 @@ def report(measured: dict) -> None:
     cycle, bare = statistics.median(measured["cycle"]), statistics.median(measured["bare"])
     (contracts,) = measured["contracts"]
     steps = {name: statistics.median(times) for name, times in measured["steps"].items()}
-    print(
-        f"one trading cycle on {contracts:,} option contracts, {len(measured['cycle'])} warm ticks, median seconds"
-    )
+    ticks = len(measured["cycle"])
+    print(f"one trading cycle on {contracts:,} option contracts, {ticks} warm ticks, median seconds")
     print(f"  job           {cycle:6.2f}   (wanted: under {TARGET_SECONDS:g})")
     print(f"  bare snapshot {bare:6.2f}   ib_async alone; the job takes {cycle / bare:.1f} times as long")
     print("where the job's time goes:")

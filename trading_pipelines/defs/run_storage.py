@@ -8,8 +8,6 @@ and what a schema has is asked once. In dagster.yaml:
       custom:
         module: trading_pipelines.defs.run_storage
         class: PooledSqliteStorage
-        config:
-          base_dir: {env: DAGSTER_HOME}
 
 Without these lines stock storage goes on with the same files.
 """
@@ -27,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as db
+from dagster import Field, StringSource
 from dagster import __version__ as dagster_version
 from dagster._core.event_api import EventHandlerFn
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
@@ -65,11 +64,17 @@ class PooledSqliteStorage(DagsterSqliteStorage):
         self._event_log_storage = PooledSqliteEventLogStorage(_event_logs_directory(base_dir))
 
     @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """`base_dir` may be left out: then it is DAGSTER_HOME, or data/dagster where there is none."""
+        return {"base_dir": Field(StringSource, is_required=False)}
+
+    @classmethod
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "PooledSqliteStorage":
         """Made by Dagster from dagster.yaml."""
-        return cls(inst_data=inst_data, **config_value)
+        default = os.environ.get("DAGSTER_HOME", str(Path("data") / "dagster"))
+        return cls(inst_data=inst_data, base_dir=config_value.get("base_dir", default))
 
 
 class PooledSqliteRunStorage(SqliteRunStorage):
