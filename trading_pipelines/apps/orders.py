@@ -94,7 +94,8 @@ def _story(journal: SqliteJournal, lake: Lake, order: OrderRecord) -> Iterator[S
         "fills",
         [
             f"{_time(fill.filled_at)}  {fill.side} {fill.quantity:g} "
-            f"{fill.contract.local_symbol or fill.contract.security_type} at {fill.price:+.2f}  {fill.exec_id}"
+            f"{fill.contract.local_symbol or fill.contract.security_type} at {fill.price:+.2f}, "
+            f"{fill.exec_id}"
             for fill in journal.fills(order_ref=intent.order_ref)
         ],
     )
