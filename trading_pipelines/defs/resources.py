@@ -109,7 +109,8 @@ class Desk(dg.ConfigurableResource):
     @cached_property
     def order_broker(self) -> IBBroker:
         """The account under the client id that owns our orders; used by the execution op alone."""
-        return IBBroker(self.session("execution"), self.account)
+        acknowledge = self.parameters.execution.acknowledge_seconds
+        return IBBroker(self.session("execution"), self.account, acknowledge_seconds=acknowledge)
 
 
 @dg.io_manager
