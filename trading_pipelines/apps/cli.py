@@ -2,13 +2,14 @@
 
 import sys
 from datetime import UTC, datetime, timedelta
+from datetime import date as day
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from trading_pipelines import settings
-from trading_pipelines.domain.errors import TradingError
+from trading_pipelines.domain.errors import ConfigError, TradingError
 
 app = typer.Typer(
     help="Automated options and futures trading for one Interactive Brokers account.",
@@ -34,7 +35,7 @@ def demo(
     replay: ReplayOption = None,
     underlying: UnderlyingOption = None,
     config: ConfigOption = None,
-    ticks: Annotated[int | None, typer.Option(help="Stop after this many ticks")] = None,
+    ticks: Annotated[int | None, typer.Option(min=1, help="Stop after this many ticks")] = None,
 ) -> None:
     """Run one whole session through the real Dagster jobs against the simulated gateway."""
     from trading_pipelines.apps import demo as demonstration
@@ -54,8 +55,10 @@ def demo(
 def up(
     date: DateOption = DEMO_DATE,
     seed: SeedOption = 7,
-    port: Annotated[int, typer.Option(help="Port of the simulated gateway; its control is the next")] = 4002,
-    web_port: Annotated[int, typer.Option(help="Port of the web UI")] = 3000,
+    port: Annotated[
+        int, typer.Option(min=1, max=65534, help="Port of the simulated gateway; the next steps its clock")
+    ] = 4002,
+    web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the web UI")] = 3000,
 ) -> None:
     """Start gateway, Dagster web UI and daemon on loopback; Ctrl-C stops all of them."""
     from trading_pipelines.apps import up as everything
@@ -65,9 +68,9 @@ def up(
 
 @app.command()
 def gateway(
-    port: Annotated[int, typer.Option(help="Port for TWS clients")] = 4002,
+    port: Annotated[int, typer.Option(min=1, max=65534, help="Port for TWS clients")] = 4002,
     control_port: Annotated[
-        int | None, typer.Option(help="Loopback port to step the clock; default port + 1")
+        int | None, typer.Option(min=1, max=65535, help="Loopback port to step the clock; default port + 1")
     ] = None,
     seed: SeedOption = 7,
     replay: ReplayOption = None,
@@ -125,6 +128,8 @@ def arm(
     account = loaded.parameters.account.account
     SqliteJournal(loaded.journal).arm(loaded.mode, account, until, now)
     typer.echo(f"armed: {loaded.mode}, account {account}, until {until:%Y-%m-%d %H:%M} UTC")
+    if loaded.mode is settings.Mode.SIMULATED:
+        typer.echo("simulated mode trades without it")
 
 
 @app.command()
@@ -141,8 +146,11 @@ def halt(reason: Annotated[str, typer.Argument(help="Why, for whoever finds it")
     """Throw the kill switch: no order leaves until `resume`."""
     from trading_pipelines.adapters.journal import SqliteJournal
 
+    if not reason.strip():
+        raise ConfigError("a halt needs a reason", "say why, for whoever finds it")
     SqliteJournal(settings.load().journal).halt(reason, datetime.now(UTC))
     typer.echo(f"halted: {reason}")
+    typer.echo("no order leaves until `trading-pipelines resume`; what works at the broker goes on working")
 
 
 @app.command()
@@ -170,9 +178,7 @@ def explain(order_ref: Annotated[str, typer.Argument(help="The order's reference
     journal.explain(settings.load(), order_ref)
 
 
-def _date(text: str):
-    from trading_pipelines.domain.errors import ConfigError
-
+def _date(text: str) -> day:
     try:
         return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 (a date has no zone)
     except ValueError:

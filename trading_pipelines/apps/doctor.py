@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from trading_pipelines.adapters.ib_session import IBClock, IBSession
 from trading_pipelines.adapters.journal import SqliteJournal
 from trading_pipelines.core.market import calendar
 from trading_pipelines.domain.errors import TradingError
-from trading_pipelines.domain.tables import TABLES
+from trading_pipelines.domain.tables import TABLES, Table
 from trading_pipelines.settings import Mode, Settings
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -27,11 +28,11 @@ Finding = tuple[bool, str]
 
 def run() -> int:
     """Print a line for each thing; 0 when all of them are well. A bad configuration is told like the rest."""
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     try:
         loaded = settings.load()
     except TradingError as error:
-        console.print(f"[red]bad[/red] configuration: {error}")
+        _tell(console, "configuration", False, str(error))
         return 1
     well = True
     for name, look in _checks(loaded):
@@ -40,22 +41,33 @@ def run() -> int:
         except (TradingError, OSError, sqlite3.Error) as error:
             good, said = False, str(error)
         well &= good
-        console.print(f"{'[green]ok [/green]' if good else '[red]bad[/red]'} {name}: {said}")
+        _tell(console, name, good, said)
     return 0 if well else 1
+
+
+def _tell(console: Console, name: str, good: bool, said: str) -> None:
+    console.print("ok " if good else "BAD", style="green" if good else "red", end=" ")
+    console.print(f"{name}: {said}")
 
 
 def _checks(loaded: Settings) -> Iterator[tuple[str, Callable[[], Finding]]]:
     yield "configuration", lambda: (True, f"mode {loaded.mode}, hash {loaded.config_hash[:12]}")
     yield "code", lambda: (True, loaded.code_version)
     for package in ("dagster", "deltalake", "polars", "ib_async", "exchange-calendars"):
-        yield package, lambda package=package: (True, importlib.metadata.version(package))
+        yield package, partial(_package, package)
     yield "calendar", _calendar
-    yield "disk", lambda: _disk(loaded)
-    yield "journal", lambda: _journal(loaded)
+    yield "disk", partial(_disk, loaded)
+    yield "journal", partial(_journal, loaded)
+    yield "arming", partial(_arming, loaded)
+    yield "alerts", partial(_alerts, loaded)
     lake = Lake(loaded.lake)
     for table in TABLES:
-        yield "/".join(table.path), lambda table=table: _version(lake.version(table))
-    yield "gateway", lambda: _gateway(loaded)
+        yield "/".join(table.path), partial(_version, lake, table)
+    yield "gateway", partial(_gateway, loaded)
+
+
+def _package(name: str) -> Finding:
+    return True, importlib.metadata.version(name)
 
 
 def _calendar() -> Finding:
@@ -71,17 +83,34 @@ def _disk(loaded: Settings) -> Finding:
 
 
 def _journal(loaded: Settings) -> Finding:
+    """A halt is not well: whoever runs this should learn why nothing is sent."""
     if not loaded.journal.exists():
         return True, "none yet"
-    journal = SqliteJournal(loaded.journal)
-    reason, unresolved = journal.halted(), journal.orders(unresolved=True)
-    return (
-        reason is None,
-        f"{'not halted' if reason is None else f'halted: {reason}'}, {len(unresolved)} open orders",
-    )
+    with SqliteJournal(loaded.journal) as journal:
+        reason, unresolved = journal.halted(), journal.orders(unresolved=True)
+    halted = "not halted" if reason is None else f"halted: {reason}"
+    return reason is None, f"{halted}, {len(unresolved)} open orders"
 
 
-def _version(version: int | None) -> Finding:
+def _arming(loaded: Settings) -> Finding:
+    if loaded.mode is Mode.SIMULATED:
+        return True, "not needed in simulated mode"
+    account = loaded.parameters.account.account
+    armed = False
+    if loaded.journal.exists():
+        with SqliteJournal(loaded.journal) as journal:
+            armed = journal.armed(loaded.mode, account, datetime.now(UTC))
+    return True, f"{'armed' if armed else 'not armed, orders are refused'}: {loaded.mode}, account {account}"
+
+
+def _alerts(loaded: Settings) -> Finding:
+    if loaded.slack_token is None:
+        return True, "logged only: TRADING_PIPELINES_SLACK_TOKEN is not set"
+    return True, f"Slack, {loaded.parameters.alerts.slack_channel}"
+
+
+def _version(lake: Lake, table: Table) -> Finding:
+    version = lake.version(table)
     return True, "none yet" if version is None else f"version {version}"
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from datetime import time as time_of_day
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -63,6 +64,8 @@ class Options:
 
 def run(options: Options) -> None:
     """Serve until stopped; BrokerUnavailable when a port is taken, MissingData when nothing is recorded."""
+    for port in (options.port, options.control_port):
+        refuse_taken(port)  # the market takes seconds to make, and its truth log would be opened
     calendar.session_bounds(options.session)  # a holiday is refused before anything is made
     start = datetime.combine(options.session, _clock_time(options.start), NEW_YORK)
     gateway = _gateway(options, start)
@@ -71,28 +74,31 @@ def run(options: Options) -> None:
         await gateway.start(HOST, options.port, options.control_port)
         for stop in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(stop, gateway.stop)
-        print(f"gateway {HOST}:{gateway.port}, control {HOST}:{gateway.control_port}, {start}", flush=True)
+        print(f"simulated gateway  tcp://{HOST}:{gateway.port}")
+        print(f"clock control      tcp://{HOST}:{gateway.control_port}")
+        print(f"clock              {start:%Y-%m-%d %H:%M} New York, speed {options.speed:g}", flush=True)
         await gateway.serve()
 
     asyncio.run(serve())
 
 
 def _gateway(options: Options, start: datetime) -> Gateway:
-    common = {
-        "start": start,
-        "account": ACCOUNT,
-        "seed": options.seed,
-        "speed": options.speed,
-        "limits": options.limits,
-        "truth": options.log,
-    }
+    make = partial(
+        Gateway,
+        start=start,
+        account=ACCOUNT,
+        seed=options.seed,
+        speed=options.speed,
+        limits=options.limits,
+        truth=options.log,
+    )
     if options.replay is not None:
         recorded = recorded_market(options.replay, options.session, options.underlyings or None)
-        return Gateway(recorded, cash=REPLAY_CASH, **common)
+        return make(recorded, cash=REPLAY_CASH)
     market = SyntheticMarket(options.seed, options.session)
     book = opening_book(market, options.session, ACCOUNT, options.seed)
     cash, positions = account_start(market, options.session, book)
-    return Gateway(market, cash=cash, positions=positions, book=book, **common)
+    return make(market, cash=cash, positions=positions, book=book)
 
 
 def _clock_time(text: str) -> time_of_day:
