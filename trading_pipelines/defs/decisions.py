@@ -62,7 +62,8 @@ def evaluations(
     options=tables.OPTIONS,
     option_greeks=tables.OPTION_GREEKS,
     account=tables.ACCOUNT,
-    session_inputs={"underlyings": tables.UNDERLYINGS},
+    underlyings=tables.UNDERLYINGS,
+    option_statistics=tables.OPTION_STATISTICS,
 )
 def decisions(
     context: dg.AssetExecutionContext,
@@ -74,10 +75,11 @@ def decisions(
     option_greeks: pl.DataFrame,
     account: pl.DataFrame,
     underlyings: pl.DataFrame,
+    option_statistics: pl.DataFrame,
 ) -> pl.DataFrame:
     """The first rule that fires wins, for each position and each underlying; otherwise hold, or no entry."""
     tick, parameters = tick_of(context), desk.parameters
-    market = catastrophe.market(underlyings, _recent_statistics(desk, tick), tick.as_of, parameters)
+    market = catastrophe.market(underlyings, option_statistics, tick.as_of, parameters)
     chain = strikes.chain(options, option_greeks)
     proposals = engine.propose(evaluations, strategies, chain, tick.session, parameters)
     decided = deciding.decide(
@@ -98,7 +100,8 @@ def decisions(
         tables.OPTIONS: options,
         tables.OPTION_GREEKS: option_greeks,
         tables.ACCOUNT: account,
-        tables.UNDERLYINGS: underlyings.filter(pl.col("as_of") == tick.as_of),
+        tables.UNDERLYINGS: underlyings,
+        tables.OPTION_STATISTICS: option_statistics,
     }
     return decided.with_columns(
         inputs=pl.lit(_inputs(desk, tick, read)), config_hash=pl.lit(desk.settings.config_hash)

@@ -3,9 +3,10 @@
 import dagster as dg
 import polars as pl
 
+from trading_pipelines.adapters.journal import single_flight
 from trading_pipelines.core.content import content_hash
 from trading_pipelines.core.execution import combos
-from trading_pipelines.defs import evidence, risk
+from trading_pipelines.defs import evidence, portfolio, risk, snapshots
 from trading_pipelines.defs.failures import translated
 from trading_pipelines.defs.lake_assets import TICK, describe, key, lake_asset, stamped
 from trading_pipelines.defs.partitions import NYSE_SESSIONS
@@ -14,6 +15,17 @@ from trading_pipelines.defs.ticks import tick_of
 from trading_pipelines.domain import tables
 from trading_pipelines.domain.orders import OrderIntent
 from trading_pipelines.workflows import records, submit
+
+REQUIRED_CHECKS = (
+    snapshots.underlyings_are_fit,
+    snapshots.options_are_fit,
+    snapshots.account_is_reported,
+    portfolio.books_agree,
+    risk.every_intent_is_judged,
+    risk.no_breach_is_approved,
+    risk.trading_is_allowed,
+)
+"""What must have passed, on exactly what was decided on and judged, before an order leaves."""
 
 
 @lake_asset(tables.INTENTS, decisions=tables.DECISIONS, options=tables.OPTIONS)
@@ -37,27 +49,24 @@ def place_ib_orders(
 
     The op believes nothing it is told: see `evidence`, then `workflows/submit`.
     """
-    with translated(may_retry=False):
+    with translated(may_retry=False), single_flight(desk.settings.journal):
         tick = tick_of(context)
         if not intents.is_empty():
-            evidence.require_checked(
-                context.instance,
-                key(tables.VERDICTS),
-                risk.REQUIRED_CHECKS,
-                tick,
-                content_hash(verdicts, tables.VERDICTS.key),
+            judged = {key(tables.VERDICTS): content_hash(verdicts, tables.VERDICTS.key)}
+            decided_on = evidence.decided_on(desk.lake, tick)
+            evidence.require_passed(context.instance, REQUIRED_CHECKS, tick, decided_on | judged)
+        if intents.height or desk.journal.orders(unresolved=True):
+            submit.submit(
+                [OrderIntent.model_validate_json(text) for text in intents["intent"]],
+                records.verdicts(verdicts),
+                broker=desk.order_broker,
+                market_data=desk.market_data,
+                journal=desk.journal,
+                clock=desk.clock,
+                parameters=desk.parameters,
+                mode=desk.settings.mode,
+                holder=f"run {context.run.run_id}",
             )
-        submit.submit(
-            [OrderIntent.model_validate_json(text) for text in intents["intent"]],
-            records.verdicts(verdicts),
-            broker=desk.order_broker,
-            market_data=desk.market_data,
-            journal=desk.journal,
-            clock=desk.clock,
-            parameters=desk.parameters,
-            mode=desk.settings.mode,
-            holder=f"run {context.run.run_id}",
-        )
         orders = records.order_rows(desk.journal, tick.session, tick.as_of)
         fills = records.new_fill_rows(desk.journal, desk.lake, tick.session, tick.as_of)
         return stamped(tables.ORDERS, orders, context, desk), stamped(tables.FILLS, fills, context, desk)

@@ -2,10 +2,12 @@
 
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from functools import cached_property
 from typing import Literal
 
 import dagster as dg
+import polars as pl
 from pydantic import PrivateAttr
 
 from trading_pipelines import settings
@@ -19,6 +21,7 @@ from trading_pipelines.adapters.journal import SqliteJournal
 from trading_pipelines.adapters.slack import SlackAlerts
 from trading_pipelines.domain.parameters import Parameters
 from trading_pipelines.settings import Settings
+from trading_pipelines.workflows import history
 from trading_pipelines.workflows.gate import OrderPath
 
 Role = Literal["cycle", "execution", "futures", "reconciliation", "tools"]
@@ -32,6 +35,7 @@ class Desk(dg.ConfigurableResource):
 
     _open: ExitStack = PrivateAttr(default_factory=ExitStack)
     _role: Role = PrivateAttr(default="cycle")
+    _bars: dict[tuple[date, str], pl.DataFrame] = PrivateAttr(default_factory=dict)
     _sessions: dict[Role, IBSession] = PrivateAttr(default_factory=dict)
 
     @contextmanager
@@ -72,6 +76,12 @@ class Desk(dg.ConfigurableResource):
         """The way to a person."""
         token = self.settings.slack_token
         return SlackAlerts(self.parameters.alerts, token.get_secret_value() if token else None)
+
+    def daily_bars_before(self, session: date, what: str) -> pl.DataFrame:
+        """Daily bars that were complete before a session; read once a run."""
+        if (session, what) not in self._bars:
+            self._bars[session, what] = history.daily_bars_before(self.lake, session, what)
+        return self._bars[session, what]
 
     def session(self, role: Role) -> IBSession:
         """The connection of one role, each under a client id of its own."""

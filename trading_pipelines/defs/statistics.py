@@ -28,7 +28,7 @@ def option_statistics(
     context: dg.AssetExecutionContext, desk: Desk, options: pl.DataFrame, option_greeks: pl.DataFrame
 ) -> pl.DataFrame:
     """Implied-volatility level, rank, skew and term slope per underlying at one tick."""
-    before = history.daily_bars_before(desk.lake, tick_of(context).session, history.IMPLIED_VOLATILITY)
+    before = desk.daily_bars_before(tick_of(context).session, history.IMPLIED_VOLATILITY)
     return option_statistics_of.statistics(options, option_greeks, before, desk.parameters.statistics)
 
 
@@ -40,7 +40,7 @@ def futures_correlations(
 ) -> pl.DataFrame:
     """Correlation and beta of each underlying with each index future."""
     tick, parameters = tick_of(context), desk.parameters
-    before = history.daily_bars_before(desk.lake, tick.session, history.TRADES)
+    before = desk.daily_bars_before(tick.session, history.TRADES)
     return futures_statistics.correlations(
         futures, underlyings, before, parameters.universe, parameters.statistics, tick.session, tick.as_of
     )
@@ -62,7 +62,7 @@ def market_regime(
 ) -> pl.DataFrame:
     """Outlook and volatility regime per underlying, with the evidence."""
     tick, parameters = tick_of(context), desk.parameters
-    before = history.daily_bars_before(desk.lake, tick.session, history.TRADES)
+    before = desk.daily_bars_before(tick.session, history.TRADES)
     return regime.market_regime(
         underlyings,
         option_statistics,
