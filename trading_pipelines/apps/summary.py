@@ -15,7 +15,7 @@ from trading_pipelines.adapters.journal import SqliteJournal
 from trading_pipelines.core.alerts import QUIET
 from trading_pipelines.core.market.calendar import NEW_YORK
 from trading_pipelines.domain import tables
-from trading_pipelines.settings import Settings
+from trading_pipelines.settings import OVERRIDE_PREFIX, PROJECT, Settings
 
 
 def show(console: Console, settings: Settings, session: date, failed: list[str], seconds: float) -> int:
@@ -37,14 +37,30 @@ def show(console: Console, settings: Settings, session: date, failed: list[str],
             f"[red]our fills differ from the gateway's: only ours {sorted(ours - theirs)}, "
             f"only the gateway's {sorted(theirs - ours)}[/red]"
         )
-    console.print(f"{seconds:.0f} s · lake {settings.lake} · journal {settings.journal}")
-    console.print(
-        "one order back to its quotes: trading-pipelines orders · trading-pipelines explain ORDER_REF"
-    )
-    console.print(
-        f"runs and lineage: DAGSTER_HOME={settings.data / 'dagster'} dagster-webserver -w workspace.yaml"
-    )
+    for line in _where_to_look(settings, session, seconds, journal):
+        console.print(line, highlight=False, soft_wrap=True)
     return 0 if not failed and ours == theirs else 1
+
+
+def _where_to_look(
+    settings: Settings, session: date, seconds: float, journal: SqliteJournal
+) -> Iterator[str]:
+    """Commands that a newcomer can copy; variables are named only where the defaults do not hold."""
+    given = {}
+    if settings.data.resolve() != (PROJECT / "data").resolve():
+        given = {"TRADING_PIPELINES_DATA": settings.data, "DAGSTER_HOME": settings.data / "dagster"}
+    variables = "".join(f"{name}={value} " for name, value in given.items())
+    refs = [order.intent.order_ref for order in journal.orders(session=session)]
+    first = settings.parameters.partitions.first_session
+    yield f"It took {seconds:.0f} s. The tables are in {settings.lake}, the journal is {settings.journal}."
+    yield "[bold]Look further[/bold]"
+    yield f"  {variables}.venv/bin/trading-pipelines orders"
+    if refs:
+        yield f"  {variables}.venv/bin/trading-pipelines explain {refs[0]}"
+    yield (
+        f"  {variables}{OVERRIDE_PREFIX}PARTITIONS__FIRST_SESSION={first} "
+        ".venv/bin/dagster-webserver -w workspace.yaml   (runs and lineage at http://127.0.0.1:3000)"
+    )
 
 
 def ground_truth(log: Path) -> set[tuple[str, str, float, float]]:
