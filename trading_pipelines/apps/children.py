@@ -41,6 +41,12 @@ def last_words(log: Path) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
+def how_it_ended(process: Process) -> str:
+    """The exit code, or the signal that killed it."""
+    code = process.returncode
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
 def _end(process: Process) -> None:
     """Ask the whole group to end, and make sure of it: a child's children outlive it otherwise."""
     for how in (signal.SIGTERM, signal.SIGKILL):

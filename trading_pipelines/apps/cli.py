@@ -1,5 +1,6 @@
 """The command line: every command is a thin call, and every expected failure one clear line."""
 
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from datetime import date as day
@@ -191,6 +192,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 
 def main() -> None:
     """Entry point: an expected error is one line on stderr and exit code 1."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a command ends what it started
     try:
         app()
     except TradingError as error:

@@ -159,7 +159,7 @@ def _watch(running: Mapping[Path, children.Process]) -> None:
     """Pass half a second in which every child lives."""
     for log, process in running.items():
         if process.poll() is not None:
-            raise _Broken(f"{log.stem} ended by itself with exit code {process.returncode}; see {log}")
+            raise _Broken(f"{log.stem} ended by itself, {children.how_it_ended(process)}; see {log}")
     time.sleep(0.5)
 
 

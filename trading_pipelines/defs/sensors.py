@@ -12,7 +12,11 @@ from trading_pipelines.defs import cycle, ticks
 from trading_pipelines.domain.decisions import Alert, Severity
 
 
-@dg.sensor(job=cycle.RECONCILE, minimum_interval_seconds=15)
+@dg.sensor(
+    job=cycle.RECONCILE,
+    minimum_interval_seconds=15,
+    description="Asks for reconciliation when a fill or a position was recorded since the last look.",
+)
 def reconcile_after_a_change(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Ask for reconciliation when a fill or a position was recorded since the last look."""
     loaded = settings.load()
