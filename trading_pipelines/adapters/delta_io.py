@@ -7,7 +7,7 @@ first day of a range, and accepts rows of another partition. This one takes keys
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, cast
 
 import polars as pl
@@ -306,8 +306,11 @@ def _tick(context: OutputContext | InputContext) -> datetime | None:
         tag = context.step_context.dagster_run.tags.get(AS_OF_TAG)
     except DagsterInvariantViolationError:
         return None
-    if tag is None:
-        return None
+    return None if tag is None else named_tick(tag)
+
+
+def named_tick(tag: str) -> datetime:
+    """The time, in UTC, that a value of AS_OF_TAG names; ConfigError when it is none or has no zone."""
     try:
         tick = datetime.fromisoformat(tag)
     except ValueError as error:
@@ -316,7 +319,7 @@ def _tick(context: OutputContext | InputContext) -> datetime | None:
         ) from error
     if tick.tzinfo is None:
         raise ConfigError(f"the run tag {AS_OF_TAG} is {tag!r}, without a zone", "write it in ISO form, UTC")
-    return tick
+    return tick.astimezone(UTC)
 
 
 def _required_tick(context: InputContext, table: Table) -> datetime:

@@ -1,4 +1,4 @@
-"""The one translation from our errors to Dagster's: only what may pass by itself is tried again."""
+"""The one translation from our errors to Dagster's, and back to words; what may pass is tried again."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,3 +21,15 @@ def translated(*, may_retry: bool = True) -> Iterator[None]:
             metadata={"error": type(error).__name__, "problem": error.problem, "remedy": error.remedy},
             allow_retries=False,
         ) from error
+
+
+def told(event: dg.DagsterEvent) -> str:
+    """Of a step's failure: what our own error said, or else the first of its causes, in one line."""
+    failure = event.step_failure_data
+    own = failure.user_failure_data.description if failure.user_failure_data else None
+    if own:
+        return own
+    error = failure.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return " ".join(error.message.split()) if error else "failed"

@@ -66,11 +66,3 @@ def trading_is_allowed(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str]
     if frame.height and mode != "simulated" and not desk.journal.armed(mode, account, desk.clock.now()):
         return [f"mode {mode} is not armed for account {account}"]
     return []
-
-
-REQUIRED_CHECKS = tuple(
-    name
-    for check in (every_intent_is_judged, no_breach_is_approved, trading_is_allowed)
-    for name in (key.name for key in check.check_keys)
-)
-"""What the execution op wants to see passed."""

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from trading_pipelines.adapters.delta_io import AS_OF_TAG
+from trading_pipelines.adapters.delta_io import AS_OF_TAG, named_tick
 from trading_pipelines.domain.errors import MissingData
 
 NEW_YORK_ZONE = ZoneInfo("America/New_York")
@@ -30,7 +30,7 @@ Context = dg.AssetExecutionContext | dg.OpExecutionContext | dg.AssetCheckExecut
 
 
 def tick_of(context: Context) -> Tick:
-    """The tick that the run's tags name; MissingData when it names none."""
+    """The tick that the run's tags name; MissingData when it names none, ConfigError when that is no time."""
     tags_of_run = context.run.tags
     missing = [tag for tag in (PARTITION_TAG, AS_OF_TAG) if tag not in tags_of_run]
     if missing:
@@ -38,6 +38,4 @@ def tick_of(context: Context) -> Tick:
             f"the run carries no tag {' and no tag '.join(missing)}",
             f"launch it for a session, with the tag {AS_OF_TAG}=<UTC time of the tick>",
         )
-    return Tick(
-        date.fromisoformat(tags_of_run[PARTITION_TAG]), datetime.fromisoformat(tags_of_run[AS_OF_TAG])
-    )
+    return Tick(date.fromisoformat(tags_of_run[PARTITION_TAG]), named_tick(tags_of_run[AS_OF_TAG]))
