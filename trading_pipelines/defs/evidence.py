@@ -66,8 +66,7 @@ def _materialization(
         written = record.asset_materialization.metadata.get(CONTENT_HASH)
         if written is None or written.value != content:
             raise DataError(
-                f"{asset.to_user_string()} in the lake, or what was decided on, is not what its newest"
-                " materialization wrote",
+                f"the newest materialization of {asset.to_user_string()} wrote other rows than those in use",
                 _REMEDY,
             )
         return record
