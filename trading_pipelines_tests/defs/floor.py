@@ -105,7 +105,7 @@ def opened(
 ) -> Iterator[Floor]:
     """A floor under `data`, from nothing or from a copy of one that was prepared and closed."""
     if prepared is None:
-        dagster_home = home.make_anew(data)
+        dagster_home = home.dagster_home(data)
     else:
         shutil.copytree(prepared, data)
         dagster_home = data / "dagster"
