@@ -16,12 +16,15 @@ from trading_pipelines.adapters.ib_session import IBClock, IBSession
 from trading_pipelines.adapters.journal import SqliteJournal
 from trading_pipelines.core.market import calendar
 from trading_pipelines.domain.errors import TradingError
+from trading_pipelines.domain.orders import OrderState
 from trading_pipelines.domain.tables import TABLES, Table
 from trading_pipelines.settings import Mode, Settings
 
 NEW_YORK = ZoneInfo("America/New_York")
 MAX_SKEW = timedelta(seconds=2)
 MIN_FREE_BYTES = 5 * 1024**3
+
+UNSURE = frozenset({OrderState.UNKNOWN, OrderState.NEEDS_HUMAN})
 
 Finding = tuple[bool, str]
 
@@ -83,13 +86,15 @@ def _disk(loaded: Settings) -> Finding:
 
 
 def _journal(loaded: Settings) -> Finding:
-    """A halt is not well: whoever runs this should learn why nothing is sent."""
+    """Not well: a halt, because nothing is sent, and an order that only a person can make sure of."""
     if not loaded.journal.exists():
         return True, "none yet"
     with SqliteJournal(loaded.journal) as journal:
         reason, unresolved = journal.halted(), journal.orders(unresolved=True)
-    halted = "not halted" if reason is None else f"halted: {reason}"
-    return reason is None, f"{halted}, {len(unresolved)} open orders"
+    unsure = [order.intent.order_ref for order in unresolved if order.state in UNSURE]
+    said = ["not halted" if reason is None else f"halted: {reason}", f"open orders: {len(unresolved)}"]
+    said += [f"look at {', '.join(unsure)} yourself"] if unsure else []
+    return reason is None and not unsure, ", ".join(said)
 
 
 def _arming(loaded: Settings) -> Finding:

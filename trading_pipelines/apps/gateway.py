@@ -13,16 +13,16 @@ from datetime import date, datetime
 from datetime import time as time_of_day
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from trading_pipelines.apps import children
 from trading_pipelines.core.market import calendar
 from trading_pipelines.domain.errors import BrokerUnavailable, ConfigError
 from trading_pipelines.simulated_gateway.control import GatewayControl
-from trading_pipelines.simulated_gateway.market import SyntheticMarket
-from trading_pipelines.simulated_gateway.opening_book import account_start, opening_book
-from trading_pipelines.simulated_gateway.replay import recorded_market
-from trading_pipelines.simulated_gateway.server import Gateway
+
+if TYPE_CHECKING:
+    from trading_pipelines.simulated_gateway.server import Gateway
 
 NEW_YORK = ZoneInfo("America/New_York")
 HOST = "127.0.0.1"
@@ -82,7 +82,13 @@ def run(options: Options) -> None:
     asyncio.run(serve())
 
 
-def _gateway(options: Options, start: datetime) -> Gateway:
+def _gateway(options: Options, start: datetime) -> "Gateway":
+    """The gateway asked for; its market loads in a second that demo and up need not spend."""
+    from trading_pipelines.simulated_gateway.market import SyntheticMarket
+    from trading_pipelines.simulated_gateway.opening_book import account_start, opening_book
+    from trading_pipelines.simulated_gateway.replay import recorded_market
+    from trading_pipelines.simulated_gateway.server import Gateway
+
     make = partial(
         Gateway,
         start=start,

@@ -25,7 +25,7 @@ HEAD_START = timedelta(minutes=1)
 """From starting until the simulated open at least: time to switch a schedule on."""
 EARLY = "08:00"
 """A simulated gateway starts here, in New York time, and is then stepped to where it should be."""
-READY_SECONDS = 120.0
+READY_SECONDS = 240.0
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -102,7 +102,7 @@ def _start_gateway(plan: Plan, data: Path, stack: ExitStack, running: dict[Path,
     """A gateway whose session opens when our clock passes a mark of five minutes, and books to match."""
     open_ = calendar.session_bounds(plan.session)[0]
     dagster_home = home.make_anew(data)
-    mark = _next_mark(datetime.now(UTC) + HEAD_START)
+    mark = next_mark(datetime.now(UTC))
     offset = open_ - mark
     os.environ.update(
         home.simulated_environment(data, dagster_home, plan.port, plan.session)
@@ -133,8 +133,10 @@ def _start_gateway(plan: Plan, data: Path, stack: ExitStack, running: dict[Path,
     _say(f"NYSE session {plan.session}, seed {plan.seed}: opens at {mark.astimezone():%H:%M} your time")
 
 
-def _next_mark(at: datetime) -> datetime:
-    return datetime.fromtimestamp((at.timestamp() // STEP.total_seconds() + 1) * STEP.total_seconds(), UTC)
+def next_mark(now: datetime) -> datetime:
+    """The first time on a mark of five minutes that leaves a head start."""
+    step = STEP.total_seconds()
+    return datetime.fromtimestamp(((now + HEAD_START).timestamp() // step + 1) * step, UTC)
 
 
 def _dagster(web_port: int) -> list[str]:
