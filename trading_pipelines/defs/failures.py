@@ -7,6 +7,9 @@ import dagster as dg
 
 from trading_pipelines.domain.errors import TradingError
 
+_OURS = f"{TradingError.__module__}."
+"""How the text of an error of ours begins, once Dagster has written it down."""
+
 
 @contextmanager
 def translated(*, may_retry: bool = True) -> Iterator[None]:
@@ -24,12 +27,18 @@ def translated(*, may_retry: bool = True) -> Iterator[None]:
 
 
 def told(event: dg.DagsterEvent) -> str:
-    """Of a step's failure: what our own error said, or else the first of its causes, in one line."""
-    failure = event.step_failure_data
-    own = failure.user_failure_data.description if failure.user_failure_data else None
-    if own:
-        return own
-    error = failure.error
-    while error is not None and error.cause is not None:
+    """Why a step or a run failed, in one line: what our own error said, or else the first of the causes.
+
+    Empty for a run that failed with its steps alone: they say why.
+    """
+    said = getattr(event.event_specific_data, "user_failure_data", None)
+    if said is not None and said.description:
+        return str(said.description)
+    message = ""
+    error = getattr(event.event_specific_data, "error", None)
+    while error is not None:
+        message = " ".join(error.message.split())
+        if message.startswith(_OURS):
+            return message.partition(": ")[2]
         error = error.cause
-    return " ".join(error.message.split()) if error else "failed"
+    return message

@@ -26,11 +26,22 @@ def _days(first: date, exclusions: list[date], end_offset: int) -> dg.DailyParti
     )
 
 
+def nyse_sessions(first: date, last: date) -> dg.DailyPartitionsDefinition:
+    """One key per NYSE session from `first`, today's included; days without trading are known to `last`.
+
+    On such a day the next session's key is there already (dagster 33551): nothing may be asked for a
+    key because it exists, the exchange calendar decides.
+    """
+    return _days(first, calendar.non_sessions(first, last), end_offset=1)
+
+
+def cme_trade_dates(first: date, last: date) -> dg.DailyPartitionsDefinition:
+    """One key per CME trade date from `first`; the next one opens at 18:00 New York of the day before."""
+    return _days(first, calendar.cme_non_trade_dates(first, last), end_offset=2)
+
+
 _FIRST = settings.first_session()
 _LAST = max(date.today(), _FIRST) + HORIZON  # noqa: DTZ011 (a horizon of days needs no zone)
 
-NYSE_SESSIONS = _days(_FIRST, calendar.non_sessions(_FIRST, _LAST), end_offset=1)
-"""One key per NYSE session, today's included."""
-
-CME_TRADE_DATES = _days(_FIRST, calendar.cme_non_trade_dates(_FIRST, _LAST), end_offset=2)
-"""One key per CME trade date; the next one opens at 18:00 New York of the day before."""
+NYSE_SESSIONS = nyse_sessions(_FIRST, _LAST)
+CME_TRADE_DATES = cme_trade_dates(_FIRST, _LAST)

@@ -42,17 +42,22 @@ def _last_session(now: datetime) -> date:
     return calendar.sessions_before(tomorrow, 1)[0]
 
 
-@dg.run_failure_sensor(monitor_all_code_locations=False)
+@dg.run_failure_sensor(
+    monitor_all_code_locations=False,
+    default_status=dg.DefaultSensorStatus.RUNNING,  # nobody should have to switch on that failures are told
+    description="Tells a person of a failed run; without a Slack token it is logged.",
+)
 def notify_of_failure(context: dg.RunFailureSensorContext) -> None:
     """Tell a person of a failed run; without a Slack token it is logged."""
     loaded = settings.load()
     run = context.dagster_run
-    steps = [f"{event.step_key}: {failures.told(event)}" for event in context.get_step_failure_events()]
+    said = [f"{event.step_key}: {failures.told(event)}" for event in context.get_step_failure_events()]
+    said = [context.failure_event.message or "", failures.told(context.failure_event), *said]
     alert = Alert(
         key=f"run {run.run_id}",
         severity=Severity.CRITICAL,
         title=f"{run.job_name} failed for {run.tags.get('dagster/partition', 'no partition')}",
-        text="\n".join([context.failure_event.message or "", *steps, *_failed_checks(context)]).strip(),
+        text="\n".join(filter(None, [*said, *_failed_checks(context)])),
         at=datetime.now(UTC) + loaded.clock_offset,
     )
     token = loaded.slack_token

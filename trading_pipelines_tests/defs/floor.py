@@ -160,9 +160,8 @@ def execute(
 
 
 def said(result: dg.ExecuteInProcessResult) -> dict[str, str]:
-    """What each failed step told."""
-    return {
-        event.step_key: failures.told(event)
-        for event in result.all_events
-        if event.is_step_failure and event.step_key is not None
-    }
+    """What each failed step told; under `run` what failed before any step."""
+    told = {event.step_key or "run": failures.told(event) for event in result.all_events if event.is_failure}
+    if not told.get("run", "nothing"):
+        del told["run"]
+    return told
