@@ -12,6 +12,7 @@ from trading_pipelines.defs.failures import translated
 from trading_pipelines.defs.partitions import NYSE_SESSIONS
 from trading_pipelines.defs.resources import Desk
 from trading_pipelines.defs.ticks import Tick, tick_of
+from trading_pipelines.domain.columns import COLUMNS
 from trading_pipelines.domain.tables import Table
 
 OWNERS = ["team:trading"]
@@ -30,9 +31,9 @@ def tick_input(table: Table) -> dg.AssetIn:
 
 
 def column_schema(table: Table) -> dg.TableSchema:
-    """The table's columns, for the web UI."""
+    """The table's columns and what they mean, for the web UI."""
     return dg.TableSchema(
-        columns=[dg.TableColumn(name, str(dtype)) for name, dtype in table.schema.items()],
+        columns=[dg.TableColumn(name, str(dtype), COLUMNS[name]) for name, dtype in table.schema.items()],
     )
 
 
