@@ -86,15 +86,16 @@ def plan(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
         _last_known(desk, tick, table)
         for table in (tables.OPTIONS, tables.OPTION_GREEKS, tables.MARKET_REGIME)
     )
+    known_at = options["as_of"].max() or tick.as_of  # quotes are judged by the time they were taken
     valued = valuation.value(
-        desk.journal.positions(), options, greeks, tick.session, tick.as_of, parameters.quality
+        desk.journal.positions(), options, greeks, tick.session, known_at, parameters.quality
     )
     exits = engine.evaluate_exits(
-        valued, pl.DataFrame(schema=catastrophe.MARKET_COLUMNS), parameters, tick.as_of
+        valued, pl.DataFrame(schema=catastrophe.MARKET_COLUMNS), parameters, known_at
     )
     entries = engine.evaluate_entries(
         regime,
-        quality.option_quality(options, tick.as_of, parameters.quality),
+        quality.option_quality(options, known_at, parameters.quality),
         valued,
         parameters,
         tick.session,

@@ -1,7 +1,5 @@
 """Snapshots of the market and of the account at one tick, and the contracts they are taken of."""
 
-from datetime import date
-
 import dagster as dg
 import polars as pl
 
@@ -10,7 +8,7 @@ from trading_pipelines.defs.failures import translated
 from trading_pipelines.defs.lake_assets import describe, fit_check, key, lake_asset
 from trading_pipelines.defs.partitions import CME_TRADE_DATES, NYSE_SESSIONS
 from trading_pipelines.defs.resources import Desk
-from trading_pipelines.defs.ticks import PARTITION_TAG, Tick, tick_of
+from trading_pipelines.defs.ticks import Tick, tick_of
 from trading_pipelines.domain import tables
 from trading_pipelines.domain.contracts import SecurityType
 from trading_pipelines.workflows import history, snapshot
@@ -20,7 +18,7 @@ from trading_pipelines.workflows import history, snapshot
 def bars(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeResult[None]:
     """Daily bars and implied volatility of what is watched, completed once before a session."""
     with translated():
-        session = date.fromisoformat(context.run.tags[PARTITION_TAG])
+        session = tick_of(context).session
         if desk.lake.has_rows(tables.CONTRACTS, session=session):
             return dg.MaterializeResult(metadata={"dagster/row_count": 0})  # prepared before, today
         added = history.complete_daily_bars(

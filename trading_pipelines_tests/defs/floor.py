@@ -32,6 +32,7 @@ TICK = datetime(2024, 6, 12, 13, 35, tzinfo=UTC)
 NEXT_TICK = datetime(2024, 6, 12, 13, 40, tzinfo=UTC)
 CLOSE = datetime(2024, 6, 12, 20, 0, tzinfo=UTC)
 SMALL = Path(__file__).with_name("small.yaml")
+DAY = Path(__file__).with_name("day.yaml")
 
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
