@@ -14,11 +14,8 @@ import polars as pl
 from dagster import (
     DagsterInvariantViolationError,
     InputContext,
-    MetadataValue,
     MultiPartitionKey,
     OutputContext,
-    TableColumn,
-    TableSchema,
 )
 from dagster._core.storage.db_io_manager import (
     DbIOManager,
@@ -85,7 +82,6 @@ class GuardedTypeHandler(DeltaLakePolarsTypeHandler):
         context.add_output_metadata(
             {
                 "dagster/row_count": rows.height,
-                "dagster/column_schema": _column_schema(table),
                 "delta_version": version,
                 "content_hash": content_hash(rows, table.key),
                 "table_uri": connection.table_uri,
@@ -336,8 +332,3 @@ def _required_tick(context: InputContext, table: Table) -> datetime:
 
 def _lake(table: Table, connection: TableConnection) -> Lake:
     return Lake(connection.table_uri.removesuffix("/" + "/".join(table.path)), connection.storage_options)
-
-
-def _column_schema(table: Table) -> MetadataValue:
-    columns = [TableColumn(name, str(dtype)) for name, dtype in table.schema.items()]
-    return MetadataValue.table_schema(TableSchema(columns=columns))

@@ -198,7 +198,6 @@ def test_a_write_says_what_it_wrote(lake: Lake) -> None:
     assert said["dagster/row_count"] == 3
     assert said["delta_version"] == 1
     assert said["content_hash"] == content_hash(lake.read(QUOTES), QUOTES.key)
-    assert [column.name for column in said["dagster/column_schema"].columns] == QUOTES.schema.names()
 
 
 # Sealed slices
