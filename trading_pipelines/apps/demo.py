@@ -159,12 +159,21 @@ def _run(
     )
     if result.success:
         return []
+    if any(event.is_step_failure and _interrupted(event.step_failure_data) for event in result.all_events):
+        raise KeyboardInterrupt  # Dagster makes a failed run of Ctrl-C, and the next tick would begin
     lines = [
         f"{as_of:%H:%M} UTC {job.name}, {event.step_key}: {_cause(event.step_failure_data)}"
         for event in result.all_events
         if event.is_step_failure
     ]
     return lines or [f"{as_of:%H:%M} UTC {job.name}: failed"]
+
+
+def _interrupted(failure: "dg.StepFailureData") -> bool:
+    error = failure.error
+    while error is not None and error.cls_name != "DagsterExecutionInterruptedError":
+        error = error.cause
+    return error is not None
 
 
 def _cause(failure: "dg.StepFailureData") -> str:
