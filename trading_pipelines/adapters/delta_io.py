@@ -86,6 +86,7 @@ class GuardedTypeHandler(DeltaLakePolarsTypeHandler):
                 "content_hash": content_hash(rows, table.key),
                 "table_uri": connection.table_uri,
             }
+            | ({} if tick is None else {"as_of": tick.isoformat()})
         )
 
     def load_input(
