@@ -29,8 +29,10 @@ def translated(*, may_retry: bool = True) -> Iterator[None]:
 def told(event: dg.DagsterEvent) -> str:
     """Why a step or a run failed, in one line: what our own error said, or else the first of the causes.
 
-    Empty for a run that failed with its steps alone: they say why.
+    Empty for a run that failed with a step: that says why.
     """
+    if getattr(event.event_specific_data, "first_step_failure_event", None) is not None:
+        return ""
     said = getattr(event.event_specific_data, "user_failure_data", None)
     if said is not None and said.description:
         return str(said.description)
