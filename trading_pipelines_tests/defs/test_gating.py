@@ -21,7 +21,7 @@ from trading_pipelines.defs.lake_assets import key
 from trading_pipelines.domain import tables
 from trading_pipelines.domain.orders import OrderState
 from trading_pipelines.domain.tables import Table
-from trading_pipelines_tests.defs.floor import NEXT_TICK, SESSION, TICK, Floor, execute, said
+from trading_pipelines_tests.defs.floor import NEXT_TICK, OPEN, SESSION, TICK, Floor, execute, said
 
 EXECUTION = (tables.ORDERS, tables.FILLS)
 OP = "execution.place_ib_orders"
@@ -126,6 +126,36 @@ def test_a_failed_check_of_a_snapshot_holds_orders_back_in_later_runs_too(floor:
     assert list(later) == [OP]
     assert later[OP].startswith("check underlyings_are_fit failed")
     assert floor.received() == []
+
+
+def test_a_snapshot_taken_again_after_the_decision_holds_its_orders_back(floor: Floor) -> None:
+    decided(floor)
+    floor.gateway.control.step(TICK + timedelta(seconds=20))
+    assert said(floor.launch(only=(tables.OPTIONS,))) == {}
+    assert "the newest materialization of snapshots/options wrote other rows" in send(floor)
+    assert floor.received() == []
+
+
+def test_a_reconciliation_on_request_does_not_hold_orders_back(floor: Floor) -> None:
+    decided(floor)
+    assert said(floor.launch(TICK + timedelta(seconds=1), job="reconcile")) == {}
+    assert send(floor) == ""
+    assert floor.received() == floor.intended()
+
+
+def test_a_chain_without_a_quote_is_no_fault_at_the_open_and_one_later(floor: Floor) -> None:
+    assert said(floor.run(only=(tables.UNDERLYINGS, tables.OPTIONS))) == {}
+    silent = floor.lake.read(tables.OPTIONS, session=SESSION).with_columns(
+        bid=pl.lit(None, pl.Float64), ask=pl.lit(None, pl.Float64)
+    )
+    fit = dg.AssetCheckKey(key(tables.OPTIONS), "options_are_fit")
+    outcome = {}
+    for at in (OPEN, TICK):
+        rows = silent.with_columns(as_of=pl.lit(at).cast(tables.UTC_TIME))
+        floor.lake.replace(tables.OPTIONS, rows, session=SESSION, as_of=at)
+        (judged,) = floor.launch(at, checks={fit}).get_asset_check_evaluations()
+        outcome[at] = judged.passed
+    assert outcome == {OPEN: True, TICK: False}
 
 
 def test_a_verdict_older_than_its_validity_sends_nothing(floor: Floor) -> None:
