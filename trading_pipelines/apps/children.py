@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from trading_pipelines.settings import PROJECT
-
 PATIENCE_SECONDS = 20.0
 """How long a group may take to end in order before it is killed."""
 
@@ -23,7 +21,6 @@ def child(command: Sequence[str], log: Path) -> Iterator[Process]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
-            cwd=PROJECT,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -173,6 +173,8 @@ def _announce(plan: Plan, loaded: Settings) -> None:
     _say(f"daemon             {web}/deployment/daemons")
     _say(f"schedules          {web}/automation")
     _say(f"data and logs      {loaded.data}")
+    if loaded.mode is Mode.SIMULATED and plan.port != loaded.parameters.broker.port:
+        _say(f"other commands     need {settings.OVERRIDE_PREFIX}BROKER__PORT={plan.port}")
     _say("Switch trading_cycle_schedule on to trade. Ctrl-C stops everything.")
 
 
