@@ -74,7 +74,7 @@ def test_up_starts_everything_and_ctrl_c_ends_every_child(tmp_path: Path) -> Non
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)  # an impatient second one changes nothing
-        rest, complaints = process.communicate(timeout=60)
+        rest, complaints = process.communicate(timeout=120)
     assert f"web UI             http://127.0.0.1:{web_port}" in said
     assert f"simulated gateway  tcp://127.0.0.1:{port}" in said
     assert "trading_cycle_schedule" in known
