@@ -36,6 +36,8 @@ NEXT_SESSION = date(2024, 6, 13)
 NEXT_MORNING = datetime(2024, 6, 13, 13, 0, tzinfo=UTC)
 TICKS = (TICK, NEXT_TICK, LAST_TICK)
 
+pytestmark = pytest.mark.xdist_group("day")  # one worker lives the day
+
 Rows = list[dict[str, Any]]
 
 
@@ -104,7 +106,7 @@ def test_every_tick_quotes_what_is_held_and_no_more_than_allowed(
     legs = {leg.contract.con_id for position in book for leg in position.legs}
     for tick in TICKS:
         options = day.rows(tables.OPTIONS, session=SESSION, as_of=tick)
-        assert len(options) == 150
+        assert 200 < len(options) <= 300
         held = {row["con_id"] for row in day.rows(tables.POSITIONS, session=SESSION, as_of=tick)}
         assert held <= legs
         assert held <= {row["con_id"] for row in options}
@@ -169,8 +171,9 @@ def test_session_statistics_are_those_of_the_ticks(day: Day) -> None:
             if each["underlying"] == symbol
         ]
         if implied:
-            assert (row["iv30_open"], row["iv30_close"]) == (implied[0]["iv30"], implied[-1]["iv30"])
-            assert row["iv_rank_close"] == implied[-1]["iv_rank"]
+            levels = [each["iv30"] for each in implied if each["iv30"] is not None]
+            assert (row["iv30_open"], row["iv30_close"]) == (levels[0], levels[-1])
+            assert row["iv_rank_close"] == [each["iv_rank"] for each in implied if each["iv_rank"]][-1]
             assert row["quoted_share"] == pytest.approx(quoted_share(day, symbol))
         else:
             assert row["iv30_open"] is None
@@ -207,12 +210,13 @@ def test_the_report_takes_each_position_apart_by_greek(day: Day) -> None:
         parts = {
             "delta_pnl_usd": before["delta"] * step * dollars,
             "gamma_pnl_usd": before["gamma"] * step**2 / 2 * dollars,
-            "vega_pnl_usd": before["vega_per_vol_point"]
-            * 100
-            * (at_last["iv30"] - at_first["iv30"])
-            * dollars,
             "theta_pnl_usd": before["theta_per_day"] * days * dollars,
         }
+        if at_first["iv30"] is None or at_last["iv30"] is None:
+            assert row["vega_pnl_usd"] is None
+        else:
+            points = 100 * (at_last["iv30"] - at_first["iv30"])
+            parts["vega_pnl_usd"] = before["vega_per_vol_point"] * points * dollars
         assert row["as_of"] == CLOSE
         assert row["pnl_usd"] == pytest.approx((after["mark"] - before["mark"]) * dollars)
         for name, usd in parts.items():
@@ -227,7 +231,7 @@ def test_the_report_takes_each_position_apart_by_greek(day: Day) -> None:
         assert abs(row["distance"]) == pytest.approx(abs(rule["threshold"] - rule["value"]))
 
 
-def market(day: Day, underlying: str, tick: datetime) -> dict[str, float]:
+def market(day: Day, underlying: str, tick: datetime) -> dict[str, Any]:
     (price,) = [
         row["price"]
         for row in day.rows(tables.UNDERLYINGS, session=SESSION, as_of=tick)
