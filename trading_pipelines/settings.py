@@ -8,7 +8,7 @@ import functools
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -26,6 +26,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 OVERRIDE_PREFIX = "TRADING_PIPELINES__"
 PAPER_PORTS = (7497, 4002)
 LIVE_PORTS = (7496, 4001)
+SIMULATION_MARKER = ".simulated"
+"""A data folder that carries this file was made by a simulation, and may be made anew by the next."""
 
 
 class Mode(StrEnum):
@@ -91,6 +93,11 @@ def load() -> Settings:
         code_version=code_version(),
     )
     _refuse_mixed_accounts(settings)
+    if settings.mode is not Mode.SIMULATED and (settings.data / SIMULATION_MARKER).exists():
+        raise ConfigError(
+            f"mode {settings.mode} in {settings.data}, which a simulation made and the next one clears",
+            "set TRADING_PIPELINES_DATA to a folder of its own",
+        )
     return settings
 
 
@@ -155,8 +162,14 @@ def _merge(environment: Environment) -> tuple[dict[str, Any], dict[tuple[str, ..
             origins[path] = str(file)
     for name, text in sorted(os.environ.items()):
         if name.startswith(OVERRIDE_PREFIX):
-            path = tuple(name.removeprefix(OVERRIDE_PREFIX).lower().split("__"))
-            _put(merged, path, yaml.safe_load(text))
+            path = _as_written(merged, name.removeprefix(OVERRIDE_PREFIX).split("__"))
+            try:
+                value = yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise ConfigError(
+                    f"{name}={text!r} is not a value (environment)", "write it as YAML"
+                ) from None
+            _put(merged, path, value)
             origins[path] = f"environment, {name}"
     return merged, origins
 
@@ -166,13 +179,27 @@ def _read(file: Path) -> Mapping[str, Any]:
         content = yaml.load(file.read_text(), Loader=_StrictLoader)
     except FileNotFoundError:
         raise ConfigError(f"no configuration file {file}", "name an existing file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} cannot be read: {error}", "name a text file in UTF-8") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{file} is not valid YAML: {str(error).strip()}", "mend the file") from None
+        raise ConfigError(
+            f"{file} is not valid YAML: {' '.join(str(error).split())}", "mend the file"
+        ) from None
     if content is None:
         return {}
     if not isinstance(content, Mapping):
         raise ConfigError(f"{file} holds no mapping of keys", "start from config/base.yaml")
     return content
+
+
+def _as_written(tree: Any, parts: Sequence[str]) -> tuple[str, ...]:
+    """The key path in the spelling of the files: variables are upper case, keys such as SPY may be too."""
+    path = []
+    for part in parts:
+        keys = {str(key).lower(): str(key) for key in tree} if isinstance(tree, dict) else {}
+        path.append(keys.get(part.lower(), part.lower()))
+        tree = tree.get(path[-1]) if isinstance(tree, dict) else None
+    return tuple(path)
 
 
 def _leaves(tree: Mapping[Any, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -143,3 +143,36 @@ def test_the_config_hash_tells_configurations_apart(monkeypatch: pytest.MonkeyPa
 def test_replay_profile_overlays_the_simulation(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TRADING_PIPELINES_CONFIG", str(settings.PROJECT / "config" / "replay.yaml"))
     assert settings.load().parameters.entries.vix_when_missing == 18
+
+
+def test_a_truth_value_is_no_limit(overlay):
+    overlay("risk: {max_order_risk_share: yes}")
+    with pytest.raises(ConfigError, match=r"risk\.max_order_risk_share"):
+        settings.load()
+
+
+def test_a_variable_finds_a_key_in_the_spelling_of_the_files(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TRADING_PIPELINES__STRIKES__WIDTH__SPY", "5")
+    assert settings.load().parameters.strikes.width["SPY"] == 5
+    assert "spy" not in settings.load().parameters.strikes.width
+
+
+def test_a_variable_or_file_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("TRADING_PIPELINES_CONFIG", str(tmp_path))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        settings.load()
+    monkeypatch.delenv("TRADING_PIPELINES_CONFIG")
+    monkeypatch.setenv("TRADING_PIPELINES__RISK__MAX_ORDERS_PER_DAY", "[1")
+    with pytest.raises(ConfigError, match="TRADING_PIPELINES__RISK__MAX_ORDERS_PER_DAY"):
+        settings.load()
+
+
+def test_paper_and_live_refuse_a_folder_that_the_next_simulation_clears(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("TRADING_PIPELINES_DATA", str(tmp_path))
+    (tmp_path / settings.SIMULATION_MARKER).touch()
+    settings.load()
+    monkeypatch.setenv("TRADING_PIPELINES_MODE", "paper")
+    with pytest.raises(ConfigError, match="TRADING_PIPELINES_DATA"):
+        settings.load()

@@ -7,8 +7,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from trading_pipelines.adapters import lean
 from trading_pipelines.adapters.delta import Lake
+from trading_pipelines.apps.home import KEEP
 from trading_pipelines.domain.errors import MissingData
-from trading_pipelines.settings import Settings
+from trading_pipelines.settings import SIMULATION_MARKER, Settings
 from trading_pipelines.workflows.import_recordings import Imported, import_recordings
 
 
@@ -32,4 +33,6 @@ def import_lean(root: Path, settings: Settings) -> None:
         rows[each.table] = rows.get(each.table, 0) + each.rows
     for table, count in sorted(rows.items()):
         console.print(f"{table}: {count:,} rows")
+    if (settings.data / SIMULATION_MARKER).exists():
+        (settings.data / KEEP).touch()  # the next simulation must not clear what was imported
     console.print(f"{len(done)} files imported into {settings.lake}")

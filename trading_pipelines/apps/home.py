@@ -8,10 +8,10 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from trading_pipelines.domain.errors import ConfigError
-from trading_pipelines.settings import OVERRIDE_PREFIX, PROJECT, Mode
+from trading_pipelines.settings import OVERRIDE_PREFIX, PROJECT, SIMULATION_MARKER, Mode
 
-MARKER = ".simulated"
-"""A data folder that carries this file was made by a simulation, and may be made anew by the next."""
+KEEP = ".keep"
+"""What else a data folder holds, such as imported history: a simulation does not clear it then."""
 DAYS_BEFORE = timedelta(days=10)
 """A simulated session's partitions begin shortly before it: a long calendar slows every event."""
 
@@ -21,8 +21,9 @@ def make_anew(data: Path) -> Path:
 
     ConfigError for a folder that no simulation made, or that one is using.
     """
-    marker = data / MARKER
-    if data.exists() and any(data.iterdir()) and not marker.exists():
+    marker = data / SIMULATION_MARKER
+    kept = (data / KEEP).exists() or not marker.exists()
+    if data.exists() and any(data.iterdir()) and kept:
         raise ConfigError(
             f"{data} holds data that no simulation made, so it is not cleared",
             "set TRADING_PIPELINES_DATA to another folder",

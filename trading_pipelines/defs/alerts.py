@@ -28,7 +28,9 @@ def alerts(
 ) -> pl.DataFrame:
     """Tell a person what is new, once; without a Slack token it is logged."""
     tick = tick_of(context)
-    known = set(desk.lake.read(tables.ALERTS, session=tick.session)["key"])
+    earlier = desk.lake.read(tables.ALERTS, session=tick.session).filter(pl.col("as_of") < tick.as_of)
+    reachable = desk.settings.slack_token is not None  # only then may another try reach somebody
+    known = set(earlier.filter(pl.col("delivered") | (not reachable))["key"])
     found = told.alerts(decisions, verdicts, orders, reconciliation, tick.as_of)
     rows = [
         alert.model_dump() | {"delivered": desk.alerts.send(alert)}

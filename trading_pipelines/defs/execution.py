@@ -13,7 +13,6 @@ from trading_pipelines.defs.partitions import NYSE_SESSIONS
 from trading_pipelines.defs.resources import Desk
 from trading_pipelines.defs.ticks import tick_of
 from trading_pipelines.domain import tables
-from trading_pipelines.domain.orders import OrderIntent
 from trading_pipelines.workflows import records, submit
 
 REQUIRED_CHECKS = (
@@ -57,7 +56,7 @@ def place_ib_orders(
             evidence.require_passed(context.instance, REQUIRED_CHECKS, tick, decided_on | judged)
         if intents.height or desk.journal.orders(unresolved=True):
             submit.submit(
-                [OrderIntent.model_validate_json(text) for text in intents["intent"]],
+                combos.read(intents),
                 records.verdicts(verdicts),
                 broker=desk.order_broker,
                 market_data=desk.market_data,

@@ -3,12 +3,12 @@
 import dagster as dg
 import polars as pl
 
+from trading_pipelines.core.execution import combos
 from trading_pipelines.core.risk import limits
 from trading_pipelines.defs.lake_assets import fit_check, lake_asset
 from trading_pipelines.defs.resources import Desk
 from trading_pipelines.defs.ticks import Tick, tick_of
 from trading_pipelines.domain import tables
-from trading_pipelines.domain.orders import OrderIntent
 from trading_pipelines.workflows.assess import assess
 
 
@@ -27,7 +27,7 @@ def verdicts(
 ) -> pl.DataFrame:
     """Every pre-trade check of every intent, with value and limit; what is not known has failed."""
     tick = tick_of(context)
-    orders = [OrderIntent.model_validate_json(text) for text in intents["intent"]]
+    orders = combos.read(intents)
     at_open = account.sort("as_of").item(0, "net_liquidation") if account.height else None
     given = assess(orders, desk.reading_path, account_at_open=at_open, reconciliation=reconciliation)
     return limits.frame(given, tick.session, tick.as_of)

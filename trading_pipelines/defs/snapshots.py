@@ -11,7 +11,9 @@ from trading_pipelines.defs.resources import Desk
 from trading_pipelines.defs.ticks import Tick, tick_of
 from trading_pipelines.domain import tables
 from trading_pipelines.domain.contracts import SecurityType
+from trading_pipelines.domain.errors import StaleData
 from trading_pipelines.workflows import history, snapshot
+from trading_pipelines.workflows.gate import CLOCK_SKEW
 
 
 @dg.asset(key=key(tables.BARS), **describe(tables.BARS))
@@ -46,7 +48,7 @@ def contracts(context: dg.AssetExecutionContext, desk: Desk) -> dg.MaterializeRe
 @lake_asset(tables.UNDERLYINGS, deps=[tables.CONTRACTS])
 def underlyings(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
     """Quotes of the watched stocks and indices."""
-    tick, parameters = tick_of(context), desk.parameters
+    tick, parameters = current_tick(context, desk), desk.parameters
     watched = snapshot.listing(desk.lake, tick.session, SecurityType.STOCK, SecurityType.INDEX)
     quotes = desk.market_data.quotes(watched, timeout_seconds=parameters.snapshots.timeout_seconds)
     return chain.quote_rows(watched, quotes, tick.session, tick.as_of)
@@ -55,7 +57,7 @@ def underlyings(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
 @lake_asset(tables.FUTURES, deps=[tables.CONTRACTS])
 def futures(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
     """Quotes of the front futures at this NYSE tick."""
-    tick, parameters = tick_of(context), desk.parameters
+    tick, parameters = current_tick(context, desk), desk.parameters
     front = snapshot.listing(desk.lake, tick.session, SecurityType.FUTURE)
     quotes = desk.market_data.quotes(front, timeout_seconds=parameters.snapshots.timeout_seconds)
     return chain.quote_rows(front, quotes, tick.session, tick.as_of)
@@ -64,10 +66,11 @@ def futures(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
 @lake_asset(tables.OPTIONS, deps=[tables.CONTRACTS], underlyings=tables.UNDERLYINGS)
 def options(context: dg.AssetExecutionContext, desk: Desk, underlyings: pl.DataFrame) -> pl.DataFrame:
     """Quotes of the options that matter: near the money, in the expiry window, and all that is held."""
-    tick, parameters = tick_of(context), desk.parameters.snapshots
+    tick, parameters = current_tick(context, desk), desk.parameters.snapshots
     chains = snapshot.listing(desk.lake, tick.session, SecurityType.OPTION)
     prices = underlyings.select("symbol", price=pl.coalesce("price", "previous_close"))
-    held = {leg.contract.con_id for position in desk.journal.positions() for leg in position.legs}
+    working = [order.intent for order in desk.journal.orders(unresolved=True)]
+    held = {leg.contract.con_id for owner in (*desk.journal.positions(), *working) for leg in owner.legs}
     selected = chain.select(chains, prices, tick.session, parameters, held)
     quotes = desk.market_data.quotes(selected, timeout_seconds=parameters.timeout_seconds)
     return chain.option_rows(selected, quotes, prices, tick.session, tick.as_of)
@@ -76,7 +79,7 @@ def options(context: dg.AssetExecutionContext, desk: Desk, underlyings: pl.DataF
 @lake_asset(tables.ACCOUNT)
 def account(context: dg.AssetExecutionContext, desk: Desk) -> pl.DataFrame:
     """Account values at this tick."""
-    tick = tick_of(context)
+    tick = current_tick(context, desk)
     return pl.DataFrame([desk.broker.account().model_dump()]).with_columns(
         session=pl.lit(tick.session), as_of=pl.lit(tick.as_of).cast(tables.UTC_TIME)
     )
@@ -126,3 +129,14 @@ def account_is_reported(tick: Tick, desk: Desk, frame: pl.DataFrame) -> list[str
 
 def _opens_without_quotes(tick: Tick, frame: pl.DataFrame) -> bool:
     return tick.as_of == calendar.session_bounds(tick.session)[0] and not frame["bid"].count()
+
+
+def current_tick(context: dg.AssetExecutionContext, desk: Desk) -> Tick:
+    """The run's tick while it lasts; StaleData afterwards: the market now is not the market of then."""
+    tick, now = tick_of(context), desk.clock.now()
+    if not tick.as_of - CLOCK_SKEW <= now < tick.as_of + calendar.TICK:
+        raise StaleData(
+            f"it is {now:%H:%M:%S} UTC: the tick of {tick.as_of:%Y-%m-%d %H:%M} is over, or to come",
+            "a missed tick is a missed tick: run the current one",
+        )
+    return tick

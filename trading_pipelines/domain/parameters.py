@@ -11,12 +11,13 @@ from pydantic import Field
 from trading_pipelines.domain.contracts import SecurityType
 from trading_pipelines.domain.model import Model
 
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Count = Annotated[int, Field(ge=0)]
-PositiveCount = Annotated[int, Field(ge=1)]
+# Strict: `yes` must not become a limit of 100 %.
+Positive = Annotated[float, Field(gt=0, strict=True)]
+NonNegative = Annotated[float, Field(ge=0, strict=True)]
+Fraction = Annotated[float, Field(ge=0, le=1, strict=True)]
+Percent = Annotated[float, Field(ge=0, le=100, strict=True)]
+Count = Annotated[int, Field(ge=0, strict=True)]
+PositiveCount = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Instrument(Model):
@@ -228,10 +229,10 @@ class BrokerParameters(Model):
     """How the gateway is reached."""
 
     host: str
-    port: Annotated[int, Field(ge=1, le=65535)]
+    port: Annotated[int, Field(ge=1, le=65535, strict=True)]
     connect_timeout_seconds: Positive
     request_timeout_seconds: Positive
-    messages_per_second: Annotated[float, Field(ge=0, le=50)]
+    messages_per_second: Annotated[float, Field(ge=0, le=50, strict=True)]
     """Even pacing below the broker's 50 a second; 0 switches it off (demo and replay only)."""
     market_data_lines: PositiveCount
     client_ids: dict[Literal["cycle", "execution", "futures", "reconciliation", "tools"], PositiveCount]

@@ -28,14 +28,18 @@ def assess(
     """
     verdicts = []
     before: list[OrderIntent] = []
+    committed = 0.0  # initial margin that the approved orders before this one will take
     for intent in intents:
         facts = _facts(intent, path, account_at_open, reconciliation)
         for approved in before:
             facts = facts.after(approved)
+        if facts.free_funds is not None:
+            facts = facts.model_copy(update={"free_funds": facts.free_funds - committed})
         given = verdict(intent, facts, path.parameters, path.clock.now())
         verdicts.append(given)
         if given.approved:
             before.append(intent)
+            committed += max(facts.margin_change or 0.0, 0.0)
     return tuple(verdicts)
 
 

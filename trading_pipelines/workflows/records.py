@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from trading_pipelines.core.execution.lifecycle import UNRESOLVED
 from trading_pipelines.domain.orders import CheckResult, Fill, OrderIntent, OrderRecord, RiskVerdict
 from trading_pipelines.domain.tables import FILLS, ORDERS, Table
 from trading_pipelines.ports import Journal, Lake
@@ -30,20 +31,24 @@ def verdicts(rows: pl.DataFrame) -> tuple[RiskVerdict, ...]:
 
 
 def order_rows(journal: Journal, session: date, as_of: datetime) -> pl.DataFrame:
-    """ORDERS rows of the orders that are unresolved or changed since `as_of`, without the derived columns."""
-    touched = {order.intent.order_ref: order for order in journal.orders(unresolved=True)}
-    touched |= {
+    """ORDERS rows of the tick's own orders and of those that changed in its five minutes or still work.
+
+    An order of a later tick is not in it, whenever the tick is run again. Without the derived columns.
+    """
+    records = [*journal.orders(session=session), *journal.orders(unresolved=True)]
+    touched = {
         order.intent.order_ref: order
-        for order in journal.orders(session=session)
-        if order.updated_at >= as_of
+        for order in records
+        if order.intent.as_of == as_of
+        or (order.intent.as_of < as_of and (order.state in UNRESOLVED or order.updated_at >= as_of))
     }
     return _rows(ORDERS, [_order_row(order, session, as_of) for order in touched.values()])
 
 
 def new_fill_rows(journal: Journal, lake: Lake, session: date, as_of: datetime) -> pl.DataFrame:
-    """FILLS rows of the session's fills that no earlier tick holds, without the derived columns."""
-    earlier = lake.read(FILLS, session=session)
-    known = set(earlier.filter(earlier["as_of"] < as_of)["exec_id"])
+    """FILLS rows of the session's fills that no other tick holds, without the derived columns."""
+    stored = lake.read(FILLS, session=session)
+    known = set(stored.filter(stored["as_of"] != as_of)["exec_id"])
     orders = {order.intent.order_ref: order.intent for order in journal.orders()}
     return _rows(
         FILLS,

@@ -1,7 +1,7 @@
 """Sending orders, each at most once: durable before it leaves; then certain, or unknown and not resent."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from trading_pipelines.core.execution import lifecycle
@@ -49,14 +49,19 @@ def submit(
     epoch = journal.lease(holder, clock.now())
     recover(broker=broker, journal=journal, clock=clock, parameters=parameters.execution, pause=pause)
     given = {verdict.order_ref: verdict for verdict in verdicts}
-    return tuple(_submit(path, intent, given.get(intent.order_ref), epoch) for intent in intents)
+    return tuple(
+        _submit(path, intent, given.get(intent.order_ref), epoch, _refused_sequel(intent, intents, given))
+        for intent in intents
+    )
 
 
-def _submit(path: OrderPath, intent: OrderIntent, verdict: RiskVerdict | None, epoch: int) -> Outcome:
+def _submit(
+    path: OrderPath, intent: OrderIntent, verdict: RiskVerdict | None, epoch: int, sequel: str
+) -> Outcome:
     known = path.journal.order(intent.order_ref)
     if known is not None:
         return _report(intent, known)
-    reason = _unmet_dependency(path.journal, intent) or refusal(path, intent, verdict)
+    reason = _unmet_dependency(path.journal, intent) or sequel or refusal(path, intent, verdict)
     try:
         new = path.journal.record_intent(intent, path.clock.now())
     except OrderRejected as error:
@@ -140,6 +145,23 @@ def _unmet_dependency(journal: Journal, intent: OrderIntent) -> str:
     if first is not None and first.state is OrderState.FILLED:
         return ""
     return f"order {intent.after} must be filled first, it is {first.state if first else 'not known'}"
+
+
+def _refused_sequel(
+    intent: OrderIntent, intents: Sequence[OrderIntent], given: Mapping[str, RiskVerdict]
+) -> str:
+    """Why the order that should follow this one may not be sent; empty when it may, or there is none.
+
+    A roll that cannot open must not become a close that nobody decided: it waits for another tick.
+    """
+    for other in intents:
+        verdict = given.get(other.order_ref)
+        if other.after == intent.order_ref and (verdict is None or not verdict.approved):
+            failed = (
+                [check.name for check in verdict.checks if not check.passed] if verdict else ["no verdict"]
+            )
+            return f"its sequel {other.order_ref} is refused: {', '.join(failed)}"
+    return ""
 
 
 def _highest_order_id(path: OrderPath, intent: OrderIntent) -> int:

@@ -217,6 +217,17 @@ def test_a_roll_sends_both_halves_when_the_first_fills(desk: Desk) -> None:
     assert position.position_id == "condor-new"
 
 
+def test_a_roll_whose_opening_half_is_refused_closes_nothing(desk: Desk) -> None:
+    desk.hold(condor())
+    desk.broker.behaviour = "fill"
+    first, second = closing_intent(), opening_intent(after="tp1-closing")
+    quiet = verdict(second, checks=(CheckResult(name="quiet_window", passed=False),))
+    outcomes = desk.submit(first, second, verdicts=[verdict(first), quiet])
+    assert [outcome.state for outcome in outcomes] == [OrderState.ABANDONED, OrderState.ABANDONED]
+    assert "quiet_window" in outcomes[0].detail
+    assert desk.broker.sent == []
+
+
 def test_more_is_not_closed_than_is_held(desk: Desk) -> None:
     desk.hold(condor(units=1))
     (outcome,) = desk.submit(closing_intent())

@@ -74,6 +74,15 @@ def intents(
     )
 
 
+def read(rows: pl.DataFrame) -> tuple[OrderIntent, ...]:
+    """The intents that INTENTS rows hold, in the order they are judged and sent: `after` comes after.
+
+    The lake sorts rows by reference, which is a hash: a roll's opening half must not overtake the close.
+    """
+    orders = [OrderIntent.model_validate_json(text) for text in rows["intent"]]
+    return tuple(sorted(orders, key=lambda order: order.after is not None))
+
+
 def frame(orders: tuple[OrderIntent, ...]) -> pl.DataFrame:
     """INTENTS rows, without the derived columns."""
     schema = {k: v for k, v in INTENTS.schema.items() if k not in {"run_id", "code_version"}}

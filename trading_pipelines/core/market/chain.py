@@ -15,7 +15,7 @@ from trading_pipelines.domain.tables import OPTIONS, QUOTE_COLUMNS, UNDERLYINGS,
 
 _ENTRY_WINDOW = 15
 """Days around the target in which a standard monthly is preferred to a nearer weekly."""
-_AT_THE_MONEY = 2
+_AT_THE_MONEY = 3
 """Strikes of each right that every expiry keeps: they bracket the money, and so its term structure."""
 _EXPIRY_STEP = 0.05
 """Each expiry farther down the ranking gives up strikes of this fraction of the price on either side."""

@@ -16,6 +16,7 @@ from trading_pipelines.core.execution.combos import (
     intents,
     order_ref,
     position_id,
+    read,
 )
 from trading_pipelines.core.strategies.selection import select
 from trading_pipelines.domain.decisions import Candidate, Plan
@@ -217,3 +218,11 @@ def test_a_frame_of_intents_has_the_tables_columns_and_the_whole_model() -> None
     assert OrderIntent.model_validate_json(rows.item(0, "intent")) == opening_intent()
     assert rows.item(0, "max_loss_usd") == pytest.approx(733.0)
     assert frame(()).schema == rows.schema
+
+
+@pytest.mark.parametrize(("closing", "opening"), [("tp1-a", "tp1-b"), ("tp1-b", "tp1-a")])
+def test_a_sequel_is_read_after_what_it_waits_for_however_the_lake_sorts(closing: str, opening: str) -> None:
+    first = opening_intent(order_ref=closing)
+    second = opening_intent(order_ref=opening, after=closing)
+    stored = frame((second, first)).sort("order_ref")
+    assert [order.order_ref for order in read(stored)] == [closing, opening]
