@@ -1,8 +1,9 @@
 # Everything runs in .venv, made from requirements.lock (hashes, no index addresses).
 PYTHON ?= python3
 BIN := .venv/bin
-# Two workers: the tests start servers and Dagster runs, and the usual machine has two cores.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two workers: the tests start servers and Dagster runs, and the usual machine has two cores. A module is one
+# worker's, so that what its tests share is made once.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope
 
 .PHONY: demo test up check bench lint types contracts definitions lock clean
 

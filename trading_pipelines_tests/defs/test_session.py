@@ -36,8 +36,6 @@ NEXT_SESSION = date(2024, 6, 13)
 NEXT_MORNING = datetime(2024, 6, 13, 13, 0, tzinfo=UTC)
 TICKS = (TICK, NEXT_TICK, LAST_TICK)
 
-pytestmark = pytest.mark.xdist_group("day")  # one worker lives the day
-
 Rows = list[dict[str, Any]]
 
 
