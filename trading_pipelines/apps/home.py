@@ -23,7 +23,9 @@ def make_anew(data: Path) -> Path:
     """
     marker = data / SIMULATION_MARKER
     kept = (data / KEEP).exists() or not marker.exists()
-    if data.exists() and any(data.iterdir()) and kept:
+    # Dagster's own storage comes into being wherever a dagster command is run in the project.
+    found = [path for path in data.iterdir() if path.name != "dagster"] if data.exists() else []
+    if found and kept:
         raise ConfigError(
             f"{data} holds data that no simulation made, so it is not cleared",
             "set TRADING_PIPELINES_DATA to another folder",

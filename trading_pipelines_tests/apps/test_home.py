@@ -35,6 +35,18 @@ def test_a_folder_that_no_simulation_made_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "journal.sqlite").exists()
 
 
+def test_what_a_dagster_command_left_behind_does_not_stop_a_simulation(tmp_path: Path) -> None:
+    (tmp_path / "dagster" / "storage").mkdir(parents=True)
+    home.make_anew(tmp_path)
+
+
+def test_imported_history_is_not_cleared_even_in_a_simulations_folder(tmp_path: Path) -> None:
+    home.make_anew(tmp_path / "data")
+    (tmp_path / "data" / home.KEEP).touch()
+    with pytest.raises(ConfigError, match="not cleared"):
+        home.make_anew(tmp_path / "data")
+
+
 def test_a_folder_in_use_is_refused_until_its_user_ends(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with subprocess.Popen(
