@@ -148,7 +148,7 @@ def _session(console: Console, control: "GatewayControl", session: date, ticks: 
 def _run(
     job: "dg.JobDefinition", instance: "dg.DagsterInstance", session: date, as_of: datetime
 ) -> list[str]:
-    from trading_pipelines.defs import ticks
+    from trading_pipelines.defs import failures, ticks
 
     result = job.execute_in_process(
         instance=instance,
@@ -162,7 +162,7 @@ def _run(
     if any(event.is_step_failure and _interrupted(event.step_failure_data) for event in result.all_events):
         raise KeyboardInterrupt  # Dagster makes a failed run of Ctrl-C, and the next tick would begin
     lines = [
-        f"{as_of:%H:%M} UTC {job.name}, {event.step_key}: {_cause(event.step_failure_data)}"
+        f"{as_of:%H:%M} UTC {job.name}, {event.step_key}: {failures.told(event)}"
         for event in result.all_events
         if event.is_step_failure
     ]
@@ -174,13 +174,3 @@ def _interrupted(failure: "dg.StepFailureData") -> bool:
     while error is not None and error.cls_name != "DagsterExecutionInterruptedError":
         error = error.cause
     return error is not None
-
-
-def _cause(failure: "dg.StepFailureData") -> str:
-    """What our own errors say, or else the first error of the chain, in one line."""
-    if failure.user_failure_data and failure.user_failure_data.description:
-        return failure.user_failure_data.description
-    error = failure.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    return " ".join(error.message.split()) if error else "failed"

@@ -10,7 +10,6 @@ from trading_pipelines.domain.orders import CheckResult, Fill, OrderIntent, Orde
 from trading_pipelines.domain.tables import FILLS, ORDERS, Table
 from trading_pipelines.ports import Journal, Lake
 
-DERIVED = frozenset({"run_id", "code_version"})
 VERDICT = ("order_ref", "decision_id", "payload_hash", "checked_at", "valid_until")
 
 
@@ -92,5 +91,4 @@ def _fill_row(fill: Fill, intent: OrderIntent | None, session: date, as_of: date
 
 
 def _rows(table: Table, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    schema = {name: dtype for name, dtype in table.schema.items() if name not in DERIVED}
-    return pl.DataFrame(rows, schema=schema)
+    return pl.DataFrame(rows, schema=table.content)

@@ -85,7 +85,7 @@ def read(rows: pl.DataFrame) -> tuple[OrderIntent, ...]:
 
 def frame(orders: tuple[OrderIntent, ...]) -> pl.DataFrame:
     """INTENTS rows, without the derived columns."""
-    schema = {k: v for k, v in INTENTS.schema.items() if k not in {"run_id", "code_version"}}
+    schema = INTENTS.content
     plain = [name for name in schema if name != "intent"]
     rows = [
         {name: getattr(order, name) for name in plain} | {"intent": order.model_dump_json()}

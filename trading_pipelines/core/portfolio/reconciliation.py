@@ -75,7 +75,7 @@ def reconcile(
             .then(pl.lit("external"))
             .otherwise(pl.lit("quantity")),
         )
-        .select(name for name in RECONCILIATION.schema if name not in {"run_id", "code_version"})
+        .select(RECONCILIATION.content.names())
         .sort(_KEY)
     )
 

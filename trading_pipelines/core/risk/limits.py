@@ -61,7 +61,7 @@ def verdict(intent: OrderIntent, facts: RiskFacts, parameters: Parameters, now: 
 
 def frame(verdicts: Sequence[RiskVerdict], session: date, as_of: datetime) -> pl.DataFrame:
     """VERDICTS rows of a tick without the derived columns, one per verdict and check."""
-    schema = {k: v for k, v in VERDICTS.schema.items() if k not in {"run_id", "code_version"}}
+    schema = VERDICTS.content
     rows = [
         {
             "session": session,

@@ -79,7 +79,7 @@ def evaluate(rules: Sequence[Rule], subjects: pl.DataFrame, parameters: Paramete
 
     `subjects` has session, as_of, subject, underlying, strategy and whatever the rules' conditions name.
     """
-    schema = {k: v for k, v in EVALUATIONS.schema.items() if k not in {"run_id", "code_version"}}
+    schema = EVALUATIONS.content
     if subjects.is_empty():
         return pl.DataFrame(schema=schema)
     parts = [

@@ -53,5 +53,5 @@ def session_statistics(
             snapshots=pl.col("snapshots").cast(pl.Int64),
             expected=pl.lit(expected, dtype=pl.Int64),
         )
-        .select(name for name in SESSION_STATISTICS.schema.names() if name not in {"run_id", "code_version"})
+        .select(SESSION_STATISTICS.content.names())
     )
